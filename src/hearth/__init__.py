@@ -1,0 +1,1 @@
+"""Robot demonstrations to a leaderboard."""

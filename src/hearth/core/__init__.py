@@ -1,0 +1,1 @@
+"""Settings, results tree, errors, seeds and atomic files. Imports nothing of hearth."""

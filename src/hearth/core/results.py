@@ -1,0 +1,84 @@
+"""The results tree: where every file of an experiment lives. Nobody else builds these paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hearth.core.settings import Settings
+
+
+@dataclass(frozen=True)
+class Results:
+    """Paths below ``results/<experiment>/``. Only markers and merged files are workflow outputs:
+
+    what took long (episodes, checkpoints, episode results) is never declared to Snakemake, which
+    deletes declared outputs before it runs a rule again.
+    """
+
+    root: Path
+
+    @classmethod
+    def of(cls, settings: Settings) -> Results:
+        return cls(Path(settings.results) / settings.experiment)
+
+    # --- demonstrations ---
+    @property
+    def dataset(self) -> Path:
+        """The LeRobot folder that the experts write."""
+        return self.root / "dataset"
+
+    def demonstrations(self, task: str) -> Path:
+        """Marker: what the expert of `task` recorded (episodes, lengths, attempts)."""
+        return self.root / "demonstrations" / f"{task}.json"
+
+    @property
+    def dataset_index(self) -> Path:
+        """Marker: the data set's meta files are complete."""
+        return self.dataset / "meta" / "info.json"
+
+    # --- data ---
+    def episodes(self, task: str) -> Path:
+        return self.root / "episodes" / f"{task}.h5"
+
+    def prepared(self, task: str) -> Path:
+        """Marker: `episodes(task)` is complete (counts, hash, quarantine)."""
+        return self.root / "episodes" / f"{task}.json"
+
+    @property
+    def statistics(self) -> Path:
+        return self.root / "statistics.h5"
+
+    # --- training ---
+    def run(self, run: str) -> Path:
+        return self.root / "runs" / run
+
+    def checkpoints(self, run: str) -> Path:
+        return self.run(run) / "checkpoints"
+
+    def tensorboard(self, run: str) -> Path:
+        return self.run(run) / "tensorboard"
+
+    def bundle(self, run: str) -> Path:
+        return self.run(run) / "policy"
+
+    def trained(self, run: str) -> Path:
+        """Marker: the run is finished and its bundle is complete (step, losses, bundle hash)."""
+        return self.run(run) / "finished.json"
+
+    # --- evaluation ---
+    def evaluation(self, evaluation: str) -> Path:
+        return self.root / "evaluation" / evaluation
+
+    def episode(self, evaluation: str, task: str, instance: int, rollout: int) -> Path:
+        name = f"{task}_{instance}_{rollout}.json"
+        return self.evaluation(evaluation) / "episodes" / name
+
+    def task_result(self, evaluation: str, task: str) -> Path:
+        """The task's merged result: the single-task target."""
+        return self.evaluation(evaluation) / f"{task}.json"
+
+    # --- leaderboard ---
+    @property
+    def leaderboard(self) -> Path:
+        return self.root / "leaderboard"

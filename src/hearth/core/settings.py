@@ -1,0 +1,304 @@
+"""The single source of every setting. YAML files and JSON schemas are checked against it.
+
+One section per stage, so that a workflow rule depends on its own section alone: a changed
+evaluation setting never touches training.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from hearth.core.errors import SettingsError, choices
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+PositiveInt = Annotated[int, Field(ge=1)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+PositiveFloat = Annotated[float, Field(gt=0.0)]
+NonNegativeFloat = Annotated[float, Field(ge=0.0)]
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DemonstrationSettings(Section):
+    """Demonstrations by the scripted experts of the embedded benchmark."""
+
+    episodes_per_task: PositiveInt | dict[str, PositiveInt] = 200
+    action_noise: NonNegativeFloat = 0.04  # rad, Ornstein-Uhlenbeck, on executed arm actions
+    image_size: PositiveInt = 64  # pixels, square
+
+    def episodes(self, task: str) -> int:
+        """Episodes wanted of `task`."""
+        if isinstance(self.episodes_per_task, int):
+            return self.episodes_per_task
+        if task not in self.episodes_per_task:
+            raise SettingsError(
+                f"demonstrations.episodes_per_task names no '{task}': "
+                + choices(task, self.episodes_per_task)
+            )
+        return self.episodes_per_task[task]
+
+
+class DataSettings(Section):
+    """How demonstrations become prepared episodes."""
+
+    dataset: str | None = None  # a LeRobot folder; None: the scripted experts make one
+    image_size: PositiveInt = 64  # pixels; frames are resized with padding
+    jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 90
+    keep_every: PositiveInt = 1  # keep the images of every n-th frame; the table stays whole
+    validation_fraction: Fraction = 0.0  # episodes held out, seeded, by episode
+    allowed_bad_fraction: Fraction = 0.0
+
+
+class StatisticsSettings(Section):
+    """Normalisation and correlation of action chunks (report, 4.5 and 5.2)."""
+
+    horizon: PositiveInt = 30
+    chunk_stride: PositiveInt = 1  # 1: every chunk
+
+
+class ModelSettings(Section):
+    """The network. `preset` names its sizes (see hearth.model.presets)."""
+
+    preset: Literal["tiny"] = "tiny"
+    flow_samples: PositiveInt = 15  # flow samples per prefix pass (report, 6.2)
+    correlation_shrinkage: Fraction = 0.5  # beta (report, 5.3)
+    stage_loss_weight: NonNegativeFloat = 0.1
+
+
+class RunSettings(Section):
+    """One training run."""
+
+    seed: NonNegativeInt = 0
+    steps: NonNegativeInt = 7000  # 0: the untrained network
+    batch_size: PositiveInt = 32
+    learning_rate: PositiveFloat = 2e-3
+    final_learning_rate_fraction: Fraction = 0.02
+    warmup_steps: NonNegativeInt = 100
+    weight_decay: NonNegativeFloat = 1e-4
+    gradient_clip: PositiveFloat = 1.0
+    ema_decay: Fraction = 0.998
+    state_noise: NonNegativeFloat = 0.02  # standard deviation on the normalised state
+    brightness_jitter: Fraction = 0.1
+    checkpoint_every: PositiveInt = 1000
+    log_every: PositiveInt = 50
+    devices: PositiveInt = 1
+
+    @model_validator(mode="after")
+    def _check_devices(self) -> RunSettings:
+        if self.batch_size % self.devices:
+            raise ValueError(
+                f"batch_size {self.batch_size} is not divisible by devices {self.devices}; "
+                f"valid batch sizes are multiples of {self.devices}"
+            )
+        return self
+
+
+class RuntimeSettings(Section):
+    """How a policy acts (report, 7)."""
+
+    flow_steps: PositiveInt = 10
+    actions_to_execute: PositiveInt = 12
+    actions_to_keep: NonNegativeInt = 4  # inpainting targets of the next prediction
+    inpainting: bool = True
+    compression: PositiveFloat = 1.0  # predicted actions per executed step; 1.3 in the report
+    stage_voting_window: PositiveInt = 3
+    gripper_correction: bool = True
+
+
+class EvaluationSettings(Section):
+    """A named evaluation: a policy on a split."""
+
+    policy: Name | dict[str, Name] = "main"  # a run, a mapping task -> run, or "expert"
+    split: Literal["train", "validation", "public", "hidden"] = "public"
+    instances: PositiveInt | None = None  # the first n of the split; None: all
+    rollouts: PositiveInt = 1
+    runtime: dict[str, Any] = {}  # overrides of the runtime section
+    image_size: PositiveInt = 64
+    workers: PositiveInt = 2  # simulator processes side by side
+    attempts: PositiveInt = 3
+    step_timeout_seconds: PositiveFloat = 120.0
+    video: bool = True
+    video_size: PositiveInt = 224
+
+    def run_for(self, task: str) -> str:
+        """The run (or "expert") that plays `task`."""
+        if isinstance(self.policy, str):
+            return self.policy
+        if task not in self.policy:
+            raise SettingsError(f"no policy for task '{task}': {choices(task, self.policy)}")
+        return self.policy[task]
+
+
+class ReportSettings(Section):
+    """The leaderboard."""
+
+    title: str = "hearth leaderboard"
+    baseline: Name | None = None  # the evaluation that paired differences are taken against
+    bootstrap_samples: PositiveInt = 10_000
+    confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
+    allow_incomplete: bool = False
+
+
+class Settings(Section):
+    """One experiment."""
+
+    experiment: Name
+    results: str = "results"
+    seed: NonNegativeInt = 0
+    benchmark: str
+    tasks: tuple[str, ...] = ()  # empty: all tasks of the benchmark
+    protect: bool = True  # finished runs are immutable
+    demonstrations: DemonstrationSettings | None = None
+    data: DataSettings = DataSettings()
+    statistics: StatisticsSettings = StatisticsSettings()
+    model: ModelSettings = ModelSettings()
+    runs: dict[Name, RunSettings] = {}
+    runtime: RuntimeSettings = RuntimeSettings()
+    evaluations: dict[Name, EvaluationSettings] = {}
+    report: ReportSettings = ReportSettings()
+
+    @field_validator("runs")
+    @classmethod
+    def _expert_is_taken(cls, runs: dict[str, RunSettings]) -> dict[str, RunSettings]:
+        if "expert" in runs:
+            raise ValueError("'expert' names the scripted expert; choose another run name")
+        return runs
+
+    @model_validator(mode="after")
+    def _check(self) -> Settings:
+        for name in self.evaluations:
+            runtime = self.runtime_for(name)
+            used = runtime.actions_to_execute + runtime.actions_to_keep
+            if used > self.statistics.horizon:
+                raise ValueError(
+                    f"evaluation '{name}': actions_to_execute {runtime.actions_to_execute} + "
+                    f"actions_to_keep {runtime.actions_to_keep} = {used} exceeds the horizon "
+                    f"{self.statistics.horizon}"
+                )
+            policy = self.evaluations[name].policy
+            for run in [policy] if isinstance(policy, str) else policy.values():
+                if run != "expert" and run not in self.runs:
+                    valid = [*self.runs, "expert"]
+                    raise ValueError(
+                        f"evaluation '{name}' wants run '{run}': {choices(run, valid)}"
+                    )
+        if self.report.baseline and self.report.baseline not in self.evaluations:
+            raise ValueError(
+                f"report.baseline '{self.report.baseline}': "
+                + choices(self.report.baseline, self.evaluations)
+            )
+        if (self.demonstrations is None) == (self.data.dataset is None):
+            raise ValueError(
+                "demonstrations come either from the scripted experts (section "
+                "'demonstrations') or from a folder (data.dataset): give exactly one"
+            )
+        return self
+
+    def run(self, name: str) -> RunSettings:
+        """The settings of a run, or an error that lists the runs."""
+        if name not in self.runs:
+            raise SettingsError(f"unknown run '{name}': {choices(name, self.runs)}")
+        return self.runs[name]
+
+    def evaluation(self, name: str) -> EvaluationSettings:
+        """The settings of an evaluation, or an error that lists them."""
+        if name not in self.evaluations:
+            raise SettingsError(f"unknown evaluation '{name}': {choices(name, self.evaluations)}")
+        return self.evaluations[name]
+
+    def runtime_for(self, evaluation: str) -> RuntimeSettings:
+        """The runtime section with the overrides of one evaluation."""
+        merged = {**self.runtime.model_dump(), **self.evaluation(evaluation).runtime}
+        return RuntimeSettings.model_validate(merged)
+
+
+def load_settings(path: str | Path, overrides: list[str] | None = None) -> Settings:
+    """Read a YAML file, apply ``dotted.key=value`` overrides and validate.
+
+    Raises:
+        SettingsError: naming the key, the value and the valid choices.
+    """
+    path = Path(path)
+    if not path.is_file():
+        near = sorted(str(item) for item in path.parent.glob("*.yaml"))
+        raise SettingsError(f"no configuration file {path}: {choices(path, near)}")
+    try:
+        values = yaml.safe_load(path.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise SettingsError(f"{path} must hold a mapping, not {type(values).__name__}")
+    for override in overrides or []:
+        _override(values, override)
+    return validate_settings(values, source=str(path))
+
+
+def validate_settings(values: dict[str, Any], source: str) -> Settings:
+    """Validate a plain mapping; errors name `source`, key, value and choices."""
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        lines = [_explain(item) for item in error.errors()]
+        raise SettingsError(f"{source}: " + "\n".join(lines)) from error
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise SettingsError(f"--set {override}: write --set dotted.key=value")
+    *parents, last = key.split(".")
+    section = values
+    for parent in parents:
+        below = section.get(parent)
+        if not isinstance(below, dict):
+            below = section[parent] = {}
+        section = below
+    section[last] = yaml.safe_load(text)
+
+
+def _explain(item: Any) -> str:
+    location = ".".join(str(part) for part in item["loc"]) or "settings"
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        return f"unknown key '{location}': {choices(item['loc'][-1], _keys_at(item['loc'][:-1]))}"
+    if item["type"] == "value_error":
+        return f"{location}: {message}"
+    if item["type"] == "missing":
+        return f"missing key '{location}'"
+    return f"'{location}' = {item['input']!r}: {message}"
+
+
+def _keys_at(location: tuple[Any, ...]) -> list[str]:
+    """Field names of the section that `location` points to."""
+    section: Any = Settings
+    for part in location:
+        if not (isinstance(section, type) and issubclass(section, BaseModel)):
+            return []
+        field = section.model_fields.get(str(part))
+        if field is None:
+            return list(section.model_fields)
+        section = _section_of(field.annotation) or _NAMED.get(str(part))
+        if section in _NAMED.values():
+            # runs.<name>.key and evaluations.<name>.key: the name is one more part.
+            return list(section.model_fields)
+    return list(section.model_fields) if section else []
+
+
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    candidates = [annotation, *getattr(annotation, "__args__", ())]
+    for candidate in candidates:
+        if isinstance(candidate, type) and issubclass(candidate, Section):
+            return candidate
+    return None
+
+
+_NAMED = {"runs": RunSettings, "evaluations": EvaluationSettings}

@@ -1,0 +1,1 @@
+"""The embedded household simulator: MuJoCo scenes, bddl goals and scripted experts."""

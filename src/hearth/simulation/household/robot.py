@@ -27,11 +27,11 @@ __all__ = [
     "CONTROL_RATE_HZ",
     "HOME",
     "PROPRIOCEPTION_SIZE",
-    "Posture",
-    "Robot",
     "SIDES",
     "SUBSTEPS",
     "TIMESTEP_S",
+    "Posture",
+    "Robot",
     "add_robot",
 ]
 

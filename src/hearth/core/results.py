@@ -78,6 +78,17 @@ class Results:
         """The task's merged result: the single-task target."""
         return self.evaluation(evaluation) / f"{task}.json"
 
+    def incomplete_result(self, evaluation: str, task: str) -> Path:
+        """What the merge writes instead of `task_result` while episodes are missing or crashed.
+
+        A name of its own, because Snakemake deletes the declared output of a rule that fails.
+        """
+        return self.evaluation(evaluation) / f"{task}.incomplete.json"
+
+    # --- logs ---
+    def log(self, *parts: str) -> Path:
+        return self.root.joinpath("logs", *parts[:-1], f"{parts[-1]}.log")
+
     # --- leaderboard ---
     @property
     def leaderboard(self) -> Path:

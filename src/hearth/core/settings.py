@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from hearth.core.errors import SettingsError, choices
+from hearth.core.files import hash_json, write_text
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -129,6 +130,17 @@ class EvaluationSettings(Section):
     video: bool = True
     video_size: PositiveInt = 224
 
+    @field_validator("runtime")
+    @classmethod
+    def _check_runtime(cls, runtime: dict[str, Any]) -> dict[str, Any]:
+        for key in runtime:
+            if key not in RuntimeSettings.model_fields:
+                raise ValueError(
+                    f"unknown runtime key '{key}': {choices(key, RuntimeSettings.model_fields)}"
+                )
+        RuntimeSettings.model_validate(runtime)
+        return runtime
+
     def run_for(self, task: str) -> str:
         """The run (or "expert") that plays `task`."""
         if isinstance(self.policy, str):
@@ -240,6 +252,27 @@ def load_settings(path: str | Path, overrides: list[str] | None = None) -> Setti
     for override in overrides or []:
         _override(values, override)
     return validate_settings(values, source=str(path))
+
+
+def settings_from_workflow(config: dict[str, Any]) -> Settings:
+    """The settings that Snakemake merged from its config files and ``--config``.
+
+    ``--config set="a.b=1 c.d=2"`` applies the command line's dotted overrides.
+    """
+    values = {key: value for key, value in config.items() if key != "set"}
+    for override in str(config.get("set", "")).split():
+        _override(values, override)
+    return validate_settings(values, source="configuration")
+
+
+def freeze_settings(settings: Settings) -> Path:
+    """Write the resolved settings once under a name of their own content; returns the path."""
+    values = settings.model_dump(mode="json")
+    folder = Path(settings.results) / settings.experiment / "settings"
+    path = folder / f"{hash_json(values)}.yaml"
+    if not path.exists():
+        write_text(path, yaml.safe_dump(values, sort_keys=False))
+    return path
 
 
 def validate_settings(values: dict[str, Any], source: str) -> Settings:

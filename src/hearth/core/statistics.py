@@ -118,9 +118,7 @@ class Statistics:
         try:
             with h5py.File(path, "r") as file:
                 arrays = {name: file[name][()] for name in _ARRAYS}  # type: ignore[index]
-                names = {
-                    key: str(file.attrs[key]) for key in ("robot", "benchmark", "source_hash")
-                }
+                names = {key: str(file.attrs[key]) for key in ("robot", "benchmark", "source_hash")}
                 tasks = tuple(str(file.attrs["tasks"]).split("\n"))
         except (OSError, KeyError) as error:
             raise StatisticsError(f"cannot read statistics {path}: {error}") from error

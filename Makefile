@@ -1,0 +1,58 @@
+# make demo: demonstrations to leaderboard in the embedded simulator, no GPU needed.
+# make test: every test.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+CONFIG ?= config/demo.yaml
+PROFILE ?= profiles/local
+SET ?=
+BIN := .venv/bin
+STAMP := .venv/.installed
+TEST_STAMP := .venv/.installed-test
+SNAKEMAKE = $(BIN)/snakemake --configfile $(CONFIG) --profile $(PROFILE) $(if $(SET),--config set="$(SET)")
+
+.PHONY: help setup demo test check format schemas lock unlock
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## install into .venv (and the system's GL library when root on Debian)
+
+$(STAMP): requirements.lock requirements-installer.lock pyproject.toml scripts/setup.sh
+	@scripts/setup.sh
+	@touch $(STAMP)
+
+demo: $(STAMP) ## the workflow of CONFIG (default config/demo.yaml); SET="key=value ..." overrides
+	@$(SNAKEMAKE)
+	@$(BIN)/hearth report --config $(CONFIG) $(foreach pair,$(SET),--set $(pair)) --show
+
+$(TEST_STAMP): $(STAMP)
+	@scripts/setup.sh test
+	@touch $(TEST_STAMP)
+
+test: $(TEST_STAMP) ## all tests
+	@$(BIN)/pytest -n auto --dist loadgroup
+
+check: $(STAMP) ## formatting, lint, types, import layers, workflow lint
+	@$(BIN)/ruff format --check src tests benchmarks
+	@$(BIN)/ruff check src tests benchmarks
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports
+	@$(BIN)/snakefmt --check Snakefile workflow
+	@$(BIN)/snakemake --lint --configfile $(CONFIG)
+
+format: $(STAMP) ## format the code
+	@$(BIN)/ruff format src tests benchmarks
+	@$(BIN)/ruff check --fix src tests benchmarks
+	@$(BIN)/snakefmt Snakefile workflow
+
+schemas: $(STAMP) ## write workflow/schemas from the settings
+	@$(BIN)/python scripts/write_schemas.py
+
+lock: ## resolve requirements.lock anew
+	@scripts/lock.sh
+
+unlock: $(STAMP) ## after a kill -9 of Snakemake: unlock its folder (checks that none lives)
+	@if pgrep -f "$(CURDIR)/$(BIN)/snakemake" >/dev/null; then \
+	  echo "Snakemake still runs here (pgrep -f $(CURDIR)/$(BIN)/snakemake); end it first" >&2; exit 1; fi
+	@$(SNAKEMAKE) --unlock
+

@@ -1,0 +1,88 @@
+"""The command line. Parsing is light: jax, mujoco and friends load inside the commands."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from hearth.core.errors import HearthError
+
+DESCRIPTION = """\
+Robot demonstrations to a leaderboard. The workflow (see Snakefile) calls these commands;
+each also runs by hand, e.g.
+
+  hearth demos --config config/demo.yaml --task turning_on_radio
+  hearth train --config config/demo.yaml --run main
+  hearth evaluate --config config/demo.yaml --evaluation trained --task turning_on_radio
+  hearth watch --config config/demo.yaml --task turning_on_radio --policy expert
+"""
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit code (1: an error that the message explains)."""
+    options = _parser().parse_args(arguments)
+    # Snakemake and Slurm end jobs with SIGTERM: turn it into an ordinary exit so that children
+    # are ended and temporary files removed.
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        with _logged(getattr(options, "log", None)):
+            return options.command(options)
+    except HearthError as error:
+        print(f"hearth: {error}", file=sys.stderr)
+        _append_to_log(options, f"hearth: {error}")
+        return 1
+    except KeyboardInterrupt:
+        print("hearth: interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+
+
+def _terminate(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
+
+
+@contextlib.contextmanager
+def _logged(path: Path | None) -> Iterator[None]:
+    """Copy standard output and standard error to `path` as well as to the terminal."""
+    if path is None:
+        yield
+        return
+    from hearth.core.tee import tee
+
+    with tee(path):
+        yield
+
+
+def _append_to_log(options: argparse.Namespace, text: str) -> None:
+    path = getattr(options, "log", None)
+    if path is not None:
+        with Path(path).open("a", encoding="utf-8") as log:
+            log.write(text + "\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    from hearth import commands
+
+    parser = argparse.ArgumentParser(
+        prog="hearth",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for register in commands.ALL:
+        register(subparsers)
+    return parser
+
+
+def _quiet_environment() -> None:
+    # JAX looks for a TPU library at start-up and says so; users did not ask.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+_quiet_environment()

@@ -1,0 +1,73 @@
+"""``hearth demos``, ``hearth prepare``, ``hearth statistics``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from hearth.commands.options import add_command, add_workers, settings_of, tasks_of
+
+
+def _add_demos(subparsers: Any) -> None:
+    parser = add_command(
+        subparsers, "demos", "record demonstrations with the scripted experts", _demos
+    )
+    parser.add_argument("--task", help="one task (default: all of the experiment)")
+    parser.add_argument("--index", action="store_true", help="only write the data set's meta files")
+    add_workers(parser)
+
+
+def _demos(options: argparse.Namespace) -> int:
+    from hearth.commands.recording import record_task, write_dataset_index
+
+    settings, benchmark = settings_of(options)
+    tasks = tasks_of(options, settings, benchmark)
+    if not options.index:
+        for task in tasks:
+            record_task(settings, benchmark, task, workers=options.workers)
+    if options.index or options.task is None:
+        write_dataset_index(settings, benchmark)
+    return 0
+
+
+def _add_prepare(subparsers: Any) -> None:
+    parser = add_command(
+        subparsers, "prepare", "turn demonstrations into verified HDF5 episodes", _prepare
+    )
+    parser.add_argument("--task", help="one task (default: all of the experiment)")
+    add_workers(parser)
+
+
+def _prepare(options: argparse.Namespace) -> int:
+    from hearth.data.prepare import prepare_task
+
+    settings, benchmark = settings_of(options)
+    for task in tasks_of(options, settings, benchmark):
+        prepare_task(settings, task, workers=options.workers)
+    return 0
+
+
+def _add_statistics(subparsers: Any) -> None:
+    add_command(
+        subparsers,
+        "statistics",
+        "normalisation, correlation and gripper table of the prepared episodes",
+        _statistics,
+    )
+
+
+def _statistics(options: argparse.Namespace) -> int:
+    from hearth.core.results import Results
+    from hearth.core.selection import select_tasks
+    from hearth.data.statistics import compute_statistics
+
+    settings, benchmark = settings_of(options)
+    tasks = select_tasks(settings, benchmark.task_names)
+    statistics = compute_statistics(settings, tasks)
+    path = Results.of(settings).statistics
+    statistics.save(path)
+    print(f"statistics of {len(tasks)} tasks in {path} (hash {statistics.hash})")
+    return 0
+
+
+COMMANDS = (_add_demos, _add_prepare, _add_statistics)

@@ -1,0 +1,53 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hearth.benchmark import Benchmark, load_benchmark
+from hearth.core.selection import select_tasks
+from hearth.core.settings import Settings, load_settings
+
+
+def add_command(
+    subparsers: Any, name: str, help_text: str, run: Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    """Register a command with ``--config``, ``--set`` and ``--log``."""
+    parser = subparsers.add_parser(name, help=help_text, description=help_text)
+    parser.set_defaults(command=run)
+    parser.add_argument(
+        "--config", type=Path, default=Path("config/demo.yaml"),
+        help="the experiment (default: config/demo.yaml)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
+        help="override a setting, e.g. --set runs.main.steps=100 (may be repeated)",
+    )  # fmt: skip
+    parser.add_argument("--log", type=Path, help="copy the output to this file")
+    return parser
+
+
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1,
+        help="processes side by side (default: all cores)",
+    )  # fmt: skip
+
+
+def settings_of(options: argparse.Namespace) -> tuple[Settings, Benchmark]:
+    """Load and validate the settings and their benchmark; the selected tasks must exist."""
+    settings = load_settings(options.config, options.overrides)
+    benchmark = load_benchmark(settings.benchmark)
+    select_tasks(settings, benchmark.task_names)
+    return settings, benchmark
+
+
+def tasks_of(options: argparse.Namespace, settings: Settings, benchmark: Benchmark) -> list[str]:
+    """The task of ``--task``, or all tasks of the experiment."""
+    if options.task is None:
+        return list(select_tasks(settings, benchmark.task_names))
+    return [benchmark.task(options.task).name]

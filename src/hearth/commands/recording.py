@@ -1,0 +1,162 @@
+"""Demonstrations by the scripted experts, recorded into a LeRobot data set.
+
+Experts (simulation) and the data set writer (data) do not know each other; they meet here, in
+the `cli` layer.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
+from typing import Any
+
+from hearth.benchmark import Benchmark
+from hearth.core.errors import DataError
+from hearth.core.files import hash_json, read_json, write_json
+from hearth.core.progress import progress
+from hearth.core.results import Results
+from hearth.core.seeds import integer
+from hearth.core.selection import select_tasks
+from hearth.core.settings import Settings
+
+# An expert that needs more tries than this is broken; the marker would hide it.
+_LARGEST_FAILURE_SHARE = 0.25
+
+
+def record_task(settings: Settings, benchmark: Benchmark, task: str, *, workers: int) -> None:
+    """Record the wanted number of successful demonstrations of `task`, resumable per episode.
+
+    Episode n is recorded on training instance n modulo their number with a seed of its own; a
+    failed try is counted and replaced by the next seed of the same episode.
+
+    Raises:
+        DataError: the recipe changed for existing demonstrations of a protected experiment, or
+            the expert fails too often.
+    """
+    section = settings.demonstrations
+    if section is None:
+        raise DataError(
+            "this configuration takes its demonstrations from data.dataset "
+            f"({settings.data.dataset}); there is nothing to record"
+        )
+    results = Results.of(settings)
+    recipe = recipe_of(settings, benchmark, task)
+    wanted = section.episodes(task)
+    _keep_or_discard(settings, results, task, recipe)
+    jobs = [(settings, benchmark, task, number) for number in range(wanted)]
+    entries = []
+    with progress(f"recording {task}", wanted) as advance:
+        for entry in _run(jobs, workers):
+            entries.append(entry)
+            advance()
+    attempts = sum(entry["attempts"] for entry in entries)
+    marker = {
+        "task": task,
+        "recipe": recipe,
+        "episodes": sorted(entries, key=lambda entry: entry["episode_index"]),
+        "attempts": attempts,
+        "failures": attempts - wanted,
+        "mean_length": sum(entry["length"] for entry in entries) / wanted,
+    }
+    if marker["failures"] > _LARGEST_FAILURE_SHARE * attempts:
+        raise DataError(f"the expert of {task} failed {marker['failures']} of {attempts} tries")
+    write_json(results.demonstrations(task), marker)
+    print(
+        f"{task}: {wanted} demonstrations, mean length {marker['mean_length']:.0f} frames, "
+        f"{marker['failures']} failed tries replaced"
+    )
+
+
+def write_dataset_index(settings: Settings, benchmark: Benchmark) -> None:
+    """Write the data set's meta files from the markers of all tasks."""
+    from hearth.data.lerobot.writer import write_index
+
+    results = Results.of(settings)
+    entries = []
+    for task in select_tasks(settings, benchmark.task_names):
+        entries += read_json(results.demonstrations(task))["episodes"]
+    section = settings.demonstrations
+    assert section is not None
+    write_index(results.dataset, benchmark, entries, image_size=section.image_size)
+
+
+def recipe_of(settings: Settings, benchmark: Benchmark, task: str) -> dict[str, Any]:
+    """What the recorded bytes depend on."""
+    section = settings.demonstrations
+    assert section is not None
+    return {
+        "benchmark": hash_json(benchmark.model_dump(mode="json")),
+        "action_noise": section.action_noise,
+        "image_size": section.image_size,
+        "seed": settings.seed,
+    }
+
+
+def _keep_or_discard(
+    settings: Settings, results: Results, task: str, recipe: dict[str, Any]
+) -> None:
+    """Recordings of another recipe are discarded, or refused where the experiment is protected."""
+    from hearth.data.lerobot.writer import DatasetWriter
+
+    path = results.root / "demonstrations" / f".{task}.recipe.json"
+    if path.exists():
+        old = read_json(path)
+        if old == recipe:
+            return
+        changed = ", ".join(
+            f"{key}: {old.get(key)} -> {recipe[key]}"
+            for key in recipe
+            if old.get(key) != recipe[key]
+        )
+        if settings.protect:
+            raise DataError(
+                f"demonstrations of {task} were recorded with other settings ({changed}); choose "
+                f"a new experiment name, or delete {results.dataset} to record again"
+            )
+        DatasetWriter(results.dataset, _benchmark(settings)).discard_task(task)
+    write_json(path, recipe)
+
+
+def _benchmark(settings: Settings) -> Benchmark:
+    from hearth.benchmark import load_benchmark
+
+    return load_benchmark(settings.benchmark)
+
+
+def _run(jobs: list[Any], workers: int) -> Iterator[dict[str, Any]]:
+    if workers <= 1:
+        yield from map(_record_episode, jobs)
+        return
+    # Spawned, not forked: the simulator's GL context does not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        try:
+            yield from pool.map(_record_episode, jobs, chunksize=4)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _record_episode(job: tuple[Settings, Benchmark, str, int]) -> dict[str, Any]:
+    from hearth.data.lerobot.writer import DatasetWriter
+    from hearth.simulation.household.demonstrate import demonstrate
+
+    settings, benchmark, task, number = job
+    section = settings.demonstrations
+    assert section is not None
+    writer = DatasetWriter(Results.of(settings).dataset, benchmark)
+    existing = writer.entry(task, number)
+    if existing is not None:
+        return existing
+    instances = benchmark.instances("train")
+    instance = instances[number % len(instances)]
+    for attempt in islice(range(20), 20):
+        seed = integer(settings.seed, "demonstrations", benchmark.task(task).index, number, attempt)
+        demonstration = demonstrate(
+            task, benchmark, instance, seed, section.image_size, section.action_noise
+        )
+        if demonstration.success:
+            return writer.write_episode(demonstration, number, attempts=attempt + 1)
+    raise DataError(f"the expert of {task} failed 20 times on instance {instance}")

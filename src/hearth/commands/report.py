@@ -1,0 +1,35 @@
+"""``hearth report``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from hearth.commands.options import add_command, settings_of
+
+
+def _add_report(subparsers: Any) -> None:
+    add_command(subparsers, "report", "write the leaderboard tables, figures and page", _report)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from hearth.core.results import Results
+    from hearth.core.selection import select_tasks
+    from hearth.evaluation.merge import ensure_merged
+    from hearth.reporting.tables import print_table, write_leaderboard
+
+    settings, benchmark = settings_of(options)
+    tasks = select_tasks(settings, benchmark.task_names)
+    for evaluation in settings.evaluations:
+        for task in tasks:
+            ensure_merged(settings, evaluation, task)
+    results = Results.of(settings)
+    leaderboard = write_leaderboard(
+        results.root, list(settings.evaluations), tasks, settings.report, settings.seed
+    )
+    print_table(leaderboard)
+    print(f"page: {results.leaderboard / 'index.html'}")
+    return 0
+
+
+COMMANDS = (_add_report,)

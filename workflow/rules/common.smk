@@ -1,0 +1,37 @@
+# Settings, paths and wildcards. A bad configuration fails here, before any job exists.
+import sys
+from pathlib import Path
+
+from hearth.benchmark import load_benchmark
+from hearth.core.errors import HearthError
+from hearth.core.results import Results
+from hearth.core.settings import freeze_settings, settings_from_workflow
+from hearth.core.selection import select_tasks
+
+try:
+    SETTINGS = settings_from_workflow(config)
+    BENCHMARK = load_benchmark(SETTINGS.benchmark)
+    TASKS = select_tasks(SETTINGS, BENCHMARK.task_names)
+    # Jobs read a frozen copy named by its content, so that a dry run with other settings
+    # cannot change what a running workflow does.
+    FROZEN = freeze_settings(SETTINGS)
+except HearthError as error:
+    raise WorkflowError(str(error))
+
+RESULTS = Results.of(SETTINGS)
+HEARTH = f"{Path(sys.executable).with_name('hearth')}"
+EXPERTS = SETTINGS.demonstrations is not None
+# Who pays for what: a section is a job's parameter only where the job depends on it.
+BENCHMARK_FACTS = BENCHMARK.model_dump(mode="json")
+
+
+wildcard_constraints:
+    task="[^/]+",
+    run="[^/]+",
+    evaluation="[^/]+",
+
+
+localrules:
+    all,
+    dataset_index,
+    leaderboard,

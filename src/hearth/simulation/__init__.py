@@ -1,1 +1,1 @@
-"""Simulators behind one environment protocol."""
+"""Simulators behind one interface: the embedded household benchmark and external evaluators."""

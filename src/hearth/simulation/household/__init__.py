@@ -1,1 +1,6 @@
-"""The embedded household simulator: MuJoCo scenes, bddl goals and scripted experts."""
+"""The embedded benchmark: BEHAVIOR activities in MuJoCo, with goals evaluated by bddl."""
+
+from hearth.simulation.household.graphics import select_backend
+
+# Python runs this before any module of the package imports mujoco, which reads the choice once.
+select_backend()

@@ -1,0 +1,109 @@
+"""Off-screen cameras: fast and plain for the policy, with shadows and smooth edges for videos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+from hearth.core.errors import SimulationError
+from hearth.simulation.household.graphics import MISSING_GRAPHICS
+
+_MAXIMUM_GEOMS = 1000
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How a renderer draws. Shadows cost an order of magnitude more than pixels on a CPU."""
+
+    shadows: bool
+    samples: int
+    slices: int
+    stacks: int
+    quads: int
+
+
+POLICY_QUALITY = Quality(shadows=False, samples=0, slices=10, stacks=5, quads=1)
+VIDEO_QUALITY = Quality(shadows=True, samples=4, slices=28, stacks=16, quads=4)
+# What MuJoCo draws when nothing is set: the baseline of benchmarks/simulation_speed.py.
+MUJOCO_DEFAULT_QUALITY = Quality(shadows=True, samples=4, slices=28, stacks=16, quads=4)
+
+
+class Renderer:
+    """Draws cameras of one model at sizes up to (width, height).
+
+    Raises:
+        SimulationError: this machine has no off-screen graphics; the message says what to install.
+    """
+
+    def __init__(self, model: mujoco.MjModel, width: int, height: int, quality: Quality) -> None:
+        self._model = model
+        self._context = None
+        quality_settings, screen = model.vis.quality, model.vis.global_
+        quality_settings.offsamples = quality.samples
+        quality_settings.numslices = quality.slices
+        quality_settings.numstacks = quality.stacks
+        quality_settings.numquads = quality.quads
+        screen.offwidth, screen.offheight = width, height
+        self._graphics = _graphics_context(width, height)
+        self._graphics.make_current()
+        self._context = mujoco.MjrContext(model, int(mujoco.mjtFontScale.mjFONTSCALE_100))
+        mujoco.mjr_setBuffer(int(mujoco.mjtFramebuffer.mjFB_OFFSCREEN), self._context)
+        self._scene = mujoco.MjvScene(model, _MAXIMUM_GEOMS)
+        for flag in (mujoco.mjtRndFlag.mjRND_REFLECTION, mujoco.mjtRndFlag.mjRND_SKYBOX):
+            self._scene.flags[int(flag)] = 0
+        self._scene.flags[int(mujoco.mjtRndFlag.mjRND_SHADOW)] = int(quality.shadows)
+        self._options = mujoco.MjvOption()
+        self._options.sitegroup[:] = 0
+        self._camera = mujoco.MjvCamera()
+        self._camera.type = int(mujoco.mjtCamera.mjCAMERA_FIXED)
+        self._camera.fixedcamid = 0
+
+    def update(self, data: mujoco.MjData) -> None:
+        """Take the present state; several cameras can be drawn of it."""
+        everything = int(mujoco.mjtCatBit.mjCAT_ALL)
+        mujoco.mjv_updateScene(
+            self._model, data, self._options, None, self._camera, everything, self._scene
+        )
+
+    def draw(self, data: mujoco.MjData, camera: int, width: int, height: int) -> np.ndarray:
+        """One camera's image of the state last taken, uint8[height, width, 3], top row first."""
+        self._graphics.make_current()
+        self._camera.fixedcamid = camera
+        mujoco.mjv_updateCamera(self._model, data, self._camera, self._scene)
+        viewport = mujoco.MjrRect(0, 0, width, height)
+        mujoco.mjr_render(viewport, self._scene, self._context)
+        pixels = np.empty((height, width, 3), dtype=np.uint8)
+        mujoco.mjr_readPixels(pixels, None, viewport, self._context)
+        return pixels[::-1]
+
+    def close(self) -> None:
+        """Free the graphics memory; calling it again does nothing."""
+        if self._context is not None:
+            self._graphics.make_current()
+            self._context.free()
+            self._graphics.free()
+            self._context = None
+
+
+def _graphics_context(width: int, height: int):
+    context = getattr(mujoco, "GLContext", None)
+    if context is None:
+        raise SimulationError(MISSING_GRAPHICS)
+    try:
+        return context(width, height)
+    except Exception as error:
+        raise SimulationError(f"{MISSING_GRAPHICS} (the attempt failed with: {error})") from error
+
+
+def camera_id(model: mujoco.MjModel, name: str) -> int:
+    """The id of a camera.
+
+    Raises:
+        SimulationError: the model has no such camera.
+    """
+    found = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA, name)
+    if found < 0:
+        raise SimulationError(f"the scene has no camera '{name}'")
+    return found

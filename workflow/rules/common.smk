@@ -13,13 +13,15 @@ try:
     BENCHMARK = load_benchmark(SETTINGS.benchmark)
     TASKS = select_tasks(SETTINGS, BENCHMARK.task_names)
     # Jobs read a frozen copy named by its content, so that a dry run with other settings
-    # cannot change what a running workflow does.
-    FROZEN = freeze_settings(SETTINGS)
+    # cannot change what a running workflow does. Rules name it as a resource: unlike a parameter
+    # or an input, a resource that changes re-runs nothing.
+    FROZEN = str(freeze_settings(SETTINGS))
 except HearthError as error:
     raise WorkflowError(str(error))
 
 RESULTS = Results.of(SETTINGS)
-HEARTH = f"{Path(sys.executable).with_name('hearth')}"
+# Jobs find the `hearth` of the Python that runs Snakemake.
+shell.prefix(f"export PATH={Path(sys.executable).parent}:$PATH; ")
 EXPERTS = SETTINGS.demonstrations is not None
 # Who pays for what: a section is a job's parameter only where the job depends on it.
 BENCHMARK_FACTS = BENCHMARK.model_dump(mode="json")
@@ -35,3 +37,9 @@ localrules:
     all,
     dataset_index,
     leaderboard,
+
+
+def trained_policy(wildcards):
+    """The finished run that plays this task of this evaluation; the expert needs none."""
+    run = SETTINGS.evaluation(wildcards.evaluation).run_for(wildcards.task)
+    return [] if run == "expert" else RESULTS.trained(run)

@@ -4,15 +4,20 @@
 rule demonstrations:
     output:
         RESULTS.demonstrations("{task}"),
-    params:
-        section=SETTINGS.demonstrations and SETTINGS.demonstrations.model_dump(mode="json"),
-        seed=SETTINGS.seed,
-        benchmark=BENCHMARK.name,
     log:
         RESULTS.log("demonstrations", "{task}"),
+    conda:
+        "../envs/hearth.yaml"
     threads: workflow.cores or 1
+    resources:
+        settings=FROZEN,
+    params:
+        section=SETTINGS.demonstrations
+        and SETTINGS.demonstrations.model_dump(mode="json"),
+        seed=SETTINGS.seed,
+        benchmark=BENCHMARK.name,
     shell:
-        "{HEARTH} demos --config {FROZEN} --task {wildcards.task} --workers {threads} --log {log}"
+        "hearth demos --config {resources.settings} --task {wildcards.task} --workers {threads} --log {log}"
 
 
 rule dataset_index:
@@ -22,8 +27,12 @@ rule dataset_index:
         RESULTS.dataset_index,
     log:
         RESULTS.log("demonstrations", "index"),
+    conda:
+        "../envs/hearth.yaml"
+    resources:
+        settings=FROZEN,
     shell:
-        "{HEARTH} demos --config {FROZEN} --index --log {log}"
+        "hearth demos --config {resources.settings} --index --log {log}"
 
 
 rule prepare:
@@ -31,15 +40,19 @@ rule prepare:
         RESULTS.demonstrations("{task}") if EXPERTS else [],
     output:
         RESULTS.prepared("{task}"),
+    log:
+        RESULTS.log("prepare", "{task}"),
+    conda:
+        "../envs/hearth.yaml"
+    threads: 2
+    resources:
+        settings=FROZEN,
     params:
         section=SETTINGS.data.model_dump(mode="json"),
         seed=SETTINGS.seed,
         benchmark=BENCHMARK.name,
-    log:
-        RESULTS.log("prepare", "{task}"),
-    threads: 2
     shell:
-        "{HEARTH} prepare --config {FROZEN} --task {wildcards.task} --workers {threads} --log {log}"
+        "hearth prepare --config {resources.settings} --task {wildcards.task} --workers {threads} --log {log}"
 
 
 rule statistics:
@@ -47,10 +60,14 @@ rule statistics:
         expand(RESULTS.prepared("{task}"), task=TASKS),
     output:
         RESULTS.statistics,
-    params:
-        section=SETTINGS.statistics.model_dump(mode="json"),
     log:
         RESULTS.log("statistics", "statistics"),
+    conda:
+        "../envs/hearth.yaml"
     threads: workflow.cores or 1
+    resources:
+        settings=FROZEN,
+    params:
+        section=SETTINGS.statistics.model_dump(mode="json"),
     shell:
-        "{HEARTH} statistics --config {FROZEN} --log {log}"
+        "hearth statistics --config {resources.settings} --log {log}"

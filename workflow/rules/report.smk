@@ -12,9 +12,13 @@ rule leaderboard:
         RESULTS.leaderboard / "leaderboard.csv",
         RESULTS.leaderboard / "tasks.csv",
         RESULTS.leaderboard / "index.html",
-    params:
-        section=SETTINGS.report.model_dump(mode="json"),
     log:
         RESULTS.log("report", "leaderboard"),
+    conda:
+        "../envs/hearth.yaml"
+    resources:
+        settings=FROZEN,
+    params:
+        section=SETTINGS.report.model_dump(mode="json"),
     shell:
-        "{HEARTH} report --config {FROZEN} --log {log}"
+        "hearth report --config {resources.settings} --log {log}"

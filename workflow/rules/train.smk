@@ -9,11 +9,15 @@ rule train:
         index=RESULTS.dataset_index if EXPERTS else [],
     output:
         RESULTS.trained("{run}"),
+    log:
+        RESULTS.log("train", "{run}"),
+    conda:
+        "../envs/hearth.yaml"
+    threads: workflow.cores or 1
+    resources:
+        settings=FROZEN,
     params:
         run=lambda wildcards: SETTINGS.run(wildcards.run).model_dump(mode="json"),
         model=SETTINGS.model.model_dump(mode="json"),
-    log:
-        RESULTS.log("train", "{run}"),
-    threads: workflow.cores or 1
     shell:
-        "{HEARTH} train --config {FROZEN} --run {wildcards.run} --log {log}"
+        "hearth train --config {resources.settings} --run {wildcards.run} --log {log}"

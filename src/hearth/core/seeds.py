@@ -1,4 +1,4 @@
-"""Every random choice derives from (experiment seed, purpose, index...); nothing reads the clock."""
+"""Every random choice derives from (experiment seed, purpose, index...), never the clock."""
 
 from __future__ import annotations
 

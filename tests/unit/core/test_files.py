@@ -22,11 +22,13 @@ def test_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 
 def test_full_disk_is_an_error_that_names_the_file(tmp_path: Path) -> None:
     # /dev/full answers every write with "no space left on device".
-    with pytest.raises(HearthError, match=r"cannot write .*value.*[Nn]o space"):
-        with atomic_path(tmp_path / "value") as temporary:
-            temporary.unlink()
-            temporary.symlink_to("/dev/full")
-            temporary.write_bytes(b"x" * 10)
+    with (
+        pytest.raises(HearthError, match=r"cannot write .*value.*[Nn]o space"),
+        atomic_path(tmp_path / "value") as temporary,
+    ):
+        temporary.unlink()
+        temporary.symlink_to("/dev/full")
+        temporary.write_bytes(b"x" * 10)
 
 
 def test_damaged_json_says_what_to_do(tmp_path: Path) -> None:

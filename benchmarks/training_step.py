@@ -1,0 +1,99 @@
+"""Milliseconds of a training step, and its ratio against the same step with the prefix recomputed
+for every flow sample (one prefix pass per sample instead of one for all; report, 6.2).
+
+    python benchmarks/training_step.py [--batch 32] [--samples 2] [--rounds 20]
+
+Both are timed in turns within one run, so a machine that others use slows both alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+
+from hearth.benchmark.benchmark import load_benchmark
+from hearth.core.settings import ModelSettings
+from hearth.model.losses import compute_losses
+from hearth.model.policy_network import PolicyNetwork
+from hearth.model.presets import ModelConfig, config
+
+State = tuple[Any, Any]
+
+
+def random_batch(model: ModelConfig, size: int, seed: int = 0) -> dict[str, Any]:
+    """A batch of noise in the loader's layout."""
+    random = np.random.default_rng(seed)
+    used = [task for task, count in enumerate(model.stage_counts) if count]
+    task = random.choice(used, size).astype(np.int32)
+    pixels = (size, model.image_size, model.image_size, 3)
+    return {
+        "images": {name: random.integers(0, 256, pixels, np.uint8) for name in model.cameras},
+        "state": random.standard_normal((size, model.action_width), np.float32),
+        "actions": random.standard_normal((size, model.horizon, model.action_width), np.float32),
+        "action_mask": np.ones((size, model.horizon), dtype=bool),
+        "task": task,
+        "stage": random.integers(0, np.asarray(model.stage_counts)[task]).astype(np.int32),
+    }
+
+
+def training_step(model: ModelConfig) -> tuple[Callable[..., State], State]:
+    """A jitted step (forward, backward, AdamW) and its initial state."""
+    graph, parameters = nnx.split(PolicyNetwork(model, nnx.Rngs(0)))
+    optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(2e-3))
+    cholesky = jnp.eye(model.horizon * model.action_width)
+
+    def step(state: State, batch: dict[str, Any], key: jax.Array) -> State:
+        def loss(parameters: Any) -> jax.Array:
+            network = nnx.merge(graph, parameters)
+            return compute_losses(network, batch, key, cholesky, model)["total"]
+
+        updates, moments = optimizer.update(jax.grad(loss)(state[0]), state[1], state[0])
+        return optax.apply_updates(state[0], updates), moments
+
+    return jax.jit(step, donate_argnums=0), (parameters, optimizer.init(parameters))
+
+
+def compare(batch_size: int, samples: int, rounds: int) -> dict[str, list[float]]:
+    """Milliseconds per step of both variants, `rounds` timings each, taken in turns."""
+    benchmark = load_benchmark("household")
+    shared = config(ModelSettings(preset="tiny", flow_samples=samples), benchmark, image_size=64)
+    batch = random_batch(shared, batch_size)
+    repeated = jax.tree.map(lambda leaf: np.repeat(leaf, samples, axis=0), batch)
+    single = dataclasses.replace(shared, flow_samples=1)
+    variants = {"prefix shared": (shared, batch), "prefix per sample": (single, repeated)}
+    runs = {name: [*training_step(model), data] for name, (model, data) in variants.items()}
+    milliseconds: dict[str, list[float]] = {name: [] for name in runs}
+    for index in range(rounds + 1):
+        for name, run in runs.items():
+            step, state, data = run
+            start = time.perf_counter()
+            run[1] = jax.block_until_ready(step(state, data, jax.random.key(index)))
+            if index:  # the first call compiles
+                milliseconds[name].append(1e3 * (time.perf_counter() - start))
+    return milliseconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--samples", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=20)
+    arguments = parser.parse_args()
+    timings = compare(arguments.batch, arguments.samples, arguments.rounds)
+    for name, values in timings.items():
+        print(f"{name:18} median {np.median(values):7.1f} ms  best {min(values):7.1f} ms")
+    ratios = np.asarray(timings["prefix per sample"]) / np.asarray(timings["prefix shared"])
+    print(f"prefix per sample / prefix shared: {np.median(ratios):.2f}")
+
+
+if __name__ == "__main__":
+    main()

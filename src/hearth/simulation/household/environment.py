@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +35,8 @@ _ATTEMPTS = 50
 _SETTLE_STEPS = 120
 # A valid start: nothing overlaps by more, moves further while it settles, or still moves after.
 _PENETRATION_M, _SETTLED_SHIFT_M, _SETTLED_SPEED = 0.002, 0.02, 0.05
+# Room for a finger between any two things that do not belong together.
+_FINGER_GAP_M = 0.05
 
 
 class HouseholdEnvironment:
@@ -190,7 +193,21 @@ class HouseholdEnvironment:
                 return f"'{name}' does not stay where it is put"
             if np.linalg.norm(joint.qvel[:3]) > _SETTLED_SPEED:
                 return f"'{name}' does not come to rest"
-        return self._wrong_start()
+        return self._crowded() or self._wrong_start()
+
+    def _crowded(self) -> str:
+        placed = [thing for thing in self.layout.movable if thing.scope]
+        bounds = {
+            thing.name: self.world.extent(self.world.entities[thing.name]) for thing in placed
+        }
+        for first, second in itertools.combinations(placed, 2):
+            if first.group and first.group == second.group:
+                continue
+            (lower_1, upper_1), (lower_2, upper_2) = bounds[first.name], bounds[second.name]
+            gap = np.maximum(np.maximum(lower_1 - upper_2, lower_2 - upper_1), 0.0)
+            if np.linalg.norm(gap) < _FINGER_GAP_M:
+                return f"'{first.name}' and '{second.name}' stand too close together"
+        return ""
 
     def _wrong_start(self) -> str:
         unmet = self.goals.unmet_start_conditions()

@@ -49,13 +49,19 @@ def bed(body: mujoco.MjsBody) -> None:
 
 def sofa(body: mujoco.MjsBody) -> None:
     """A three-seat sofa."""
-    box(body, (0, 0, 0.2), (0.42, 0.95, 0.2), shapes.TEAL)
-    box(body, (0.34, 0, 0.58), (0.1, 0.95, 0.2), shapes.TEAL)
+    box(body, (0, 0, 0.2), (0.42, 0.95, 0.2), shapes.DENIM)
+    box(body, (0.34, 0, 0.58), (0.1, 0.95, 0.2), shapes.DENIM)
     for y in (-0.88, 0.88):
-        box(body, (-0.02, y, 0.48), (0.4, 0.09, 0.1), shapes.TEAL)
+        box(body, (-0.02, y, 0.48), (0.4, 0.09, 0.1), shapes.DENIM)
     for y in (-0.4, 0.4):
-        trim(box(body, (-0.06, y, 0.43), (0.33, 0.37, 0.05), (0.32, 0.60, 0.61)))
+        trim(box(body, (-0.06, y, 0.43), (0.33, 0.37, 0.05), (0.58, 0.65, 0.74)))
     trim(box(body, (0.19, -0.55, 0.62), (0.06, 0.2, 0.17), shapes.MUSTARD))
+
+
+def rug(body: mujoco.MjsBody) -> None:
+    """A flat rug of 1.8 x 2.0 m, to look at only."""
+    trim(box(body, (0, 0, 0.002), (0.90, 1.00, 0.002), (0.80, 0.76, 0.68)))
+    trim(box(body, (0, 0, 0.003), (0.82, 0.92, 0.002), (0.66, 0.70, 0.72)))
 
 
 def plant(body: mujoco.MjsBody) -> None:

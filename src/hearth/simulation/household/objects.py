@@ -21,7 +21,8 @@ TOTE_HALF_SIZE_M = (0.16, 0.125, 0.08)
 TOTE_DIVIDER_THICKNESS_M = 0.018
 BOOK_HALF_SIZE_M = (0.075, 0.024, 0.105)
 SANDAL_HALF_SIZE_M = (0.125, 0.0375)
-SANDAL_STRAP_HEIGHT_M = 0.075
+SANDAL_SOLE_M = 0.036
+SANDAL_STRAP_HEIGHT_M = 0.066
 
 # Round things need rolling friction, or they never come to rest on a floor.
 _ROUND = {"condim": 6, "friction": [1.0, 0.01, 0.002]}
@@ -37,7 +38,6 @@ def radio(body: mujoco.MjsBody) -> None:
     trim(box(body, (-0.066, 0, top / 2), (0.004, 0.14, top / 2 - 0.012), (0.93, 0.86, 0.72)))
     for y in (-0.085, 0.085):
         trim(cylinder(body, (-0.07, y, 0.085), 0.045, 0.004, shapes.CHARCOAL, quat=_FACING_FRONT))
-    trim(box(body, (-0.07, 0, 0.115), (0.004, 0.03, 0.014), shapes.TRIM))
     light = box(body, (-0.071, 0, 0.06), (0.005, 0.012, 0.012), (0.30, 0.10, 0.10))
     trim(light).name = f"{body.name}_light"
     trim(capsule(body, (0.05, 0.13, top), (0.06, 0.22, top + 0.2), 0.004, shapes.STEEL))
@@ -60,7 +60,6 @@ def can(body: mujoco.MjsBody) -> None:
     """A soda can, 66 mm across and 122 mm high."""
     half = CAN_HEIGHT_M / 2
     cylinder(body, (0, 0, half), CAN_RADIUS_M, half, shapes.RED, mass=0.06, **_ROUND)
-    trim(cylinder(body, (0, 0, half), CAN_RADIUS_M + 0.001, 0.018, shapes.TRIM))
     trim(cylinder(body, (0, 0, 2 * half), CAN_RADIUS_M - 0.005, 0.003, shapes.STEEL))
 
 
@@ -138,15 +137,18 @@ def book(body: mujoco.MjsBody) -> None:
 
 
 def sandal(body: mujoco.MjsBody) -> None:
-    """A sandal, 0.25 m long and 75 mm wide, toes towards +x, with a stiff strap to hold it by."""
+    """A sandal, 0.25 m long and 75 mm wide, toes towards +x; a hand takes it across its width.
+
+    The sole reaches above the middle of its height, where OmniGibson's adjacency rays leave.
+    """
     long, wide = SANDAL_HALF_SIZE_M
-    top = SANDAL_STRAP_HEIGHT_M
-    box(body, (0, 0, 0.012), (long, wide, 0.012), (0.78, 0.58, 0.38), mass=0.15)
+    top, sole = SANDAL_STRAP_HEIGHT_M, SANDAL_SOLE_M
+    box(body, (0, 0, sole / 2), (long, wide, sole / 2), (0.72, 0.46, 0.26), mass=0.15)
     for sign in (-1, 1):
-        at = (0.01, sign * (wide - 0.004), (0.024 + top) / 2)
-        box(body, at, (0.032, 0.004, (top - 0.024) / 2), shapes.WALNUT, mass=0.02)
-    box(body, (0.01, 0, top - 0.004), (0.032, wide, 0.004), shapes.WALNUT, mass=0.02)
-    trim(box(body, (0, 0, 0.025), (long - 0.01, wide - 0.008, 0.001), shapes.LINEN))
+        at = (0.01, sign * (wide - 0.004), (sole + top) / 2)
+        box(body, at, (0.035, 0.004, (top - sole) / 2), shapes.NAVY, mass=0.02)
+    box(body, (0.01, 0, top - 0.004), (0.035, wide, 0.004), shapes.NAVY, mass=0.02)
+    trim(box(body, (0, 0, sole), (long - 0.01, wide - 0.008, 0.001), shapes.BIRCH))
 
 
 _FACING_FRONT = [0.7071067811865476, 0.0, 0.7071067811865476, 0.0]

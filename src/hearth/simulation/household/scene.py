@@ -45,18 +45,23 @@ def _add_body(spec: mujoco.MjSpec, thing: Thing) -> mujoco.MjsBody:
 
 
 def _add_light(spec: mujoco.MjSpec) -> None:
-    spec.visual.headlight.ambient[:] = 0.42
-    spec.visual.headlight.diffuse[:] = 0.18
-    spec.visual.headlight.specular[:] = 0.0
+    # Fixed, or clipping planes and shadow resolution would depend on the task's furniture.
+    spec.stat.extent = 1.0
+    spec.stat.center[:] = 0.5, 0.0, 0.5
     spec.visual.map.znear = 0.02
     spec.visual.map.zfar = 20.0
+    spec.visual.map.shadowclip = 2.5
+    spec.visual.quality.shadowsize = 4096
+    spec.visual.headlight.ambient[:] = 0.50
+    spec.visual.headlight.diffuse[:] = 0.22
+    spec.visual.headlight.specular[:] = 0.0
     spec.worldbody.add_light(
         name="ceiling",
         type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
         pos=[0, -0.5, 2.5],
         dir=[0.25, 0.30, -1.0],
-        diffuse=[0.55, 0.53, 0.50],
-        specular=[0.1, 0.1, 0.1],
+        diffuse=[0.42, 0.41, 0.39],
+        specular=[0.05, 0.05, 0.05],
         castshadow=True,
     )
 
@@ -70,25 +75,35 @@ def _add_rooms(spec: mujoco.MjSpec, layout: Layout) -> None:
         box(body, centre, ((x1 - x0) / 2, (y1 - y0) / 2, 0.05), floor.colour)
     x = [value for floor in layout.floors for value in floor.x]
     y = [value for floor in layout.floors for value in floor.y]
+    x_range, y_range = (min(x), max(x)), (min(y), max(y))
     walls = spec.worldbody.add_body(name="walls")
-    _add_walls(walls, (min(x), max(x)), (min(y), max(y)))
+    _add_walls(walls, x_range, y_range, shapes.SKY if layout.outdoor else shapes.WALL)
+    if not layout.outdoor:
+        _add_window(walls, x_range[1])
 
 
-def _add_walls(body: mujoco.MjsBody, x: tuple[float, float], y: tuple[float, float]) -> None:
+def _add_walls(
+    body: mujoco.MjsBody, x: tuple[float, float], y: tuple[float, float], colour: shapes.Colour
+) -> None:
+    """Four walls; the one on the left (+y) always belongs to the house and carries a picture."""
     half, tall = 0.05, _WALL_HEIGHT_M / 2
     (x0, x1), (y0, y1) = x, y
     middle_x, middle_y, wide_x, wide_y = (x0 + x1) / 2, (y0 + y1) / 2, (x1 - x0) / 2, (y1 - y0) / 2
     for at in (x0 - half, x1 + half):
-        box(body, (at, middle_y, tall), (half, wide_y, tall), shapes.WALL)
-    for at in (y0 - half, y1 + half):
-        box(body, (middle_x, at, tall), (wide_x, half, tall), shapes.WALL)
-    trim(box(body, (x1, middle_y, 0.05), (0.012, wide_y, 0.05), shapes.TRIM))
-    trim(box(body, (middle_x, y1, 0.05), (wide_x, 0.012, 0.05), shapes.TRIM))
-    trim(box(body, (x1, -0.1, 1.6), (0.02, 0.75, 0.55), shapes.TRIM))
-    trim(box(body, (x1 - 0.01, -0.1, 1.6), (0.02, 0.69, 0.49), shapes.SKY))
-    trim(box(body, (x1 - 0.02, -0.1, 1.6), (0.02, 0.02, 0.49), shapes.TRIM))
-    trim(box(body, (1.5, y1, 1.55), (0.30, 0.015, 0.38), shapes.WALNUT))
-    trim(box(body, (1.5, y1 - 0.01, 1.55), (0.26, 0.015, 0.34), shapes.TERRACOTTA))
+        box(body, (at, middle_y, tall), (half, wide_y, tall), colour)
+    box(body, (middle_x, y0 - half, tall), (wide_x, half, tall), colour)
+    box(body, (middle_x, y1 + half, tall), (wide_x, half, tall), shapes.WALL)
+    trim(box(body, (middle_x, y1, 0.04), (wide_x, 0.012, 0.04), shapes.TRIM))
+    trim(box(body, (1.7, y1, 1.55), (0.30, 0.015, 0.38), shapes.WALNUT))
+    trim(box(body, (1.7, y1 - 0.01, 1.55), (0.26, 0.015, 0.34), shapes.TERRACOTTA))
+
+
+def _add_window(body: mujoco.MjsBody, x: float) -> None:
+    """A window and skirting on the wall at `x`."""
+    trim(box(body, (x, 0, 0.04), (0.012, 2.6, 0.04), shapes.TRIM))
+    trim(box(body, (x, -0.1, 1.6), (0.02, 0.75, 0.55), shapes.TRIM))
+    trim(box(body, (x - 0.01, -0.1, 1.6), (0.02, 0.69, 0.49), shapes.SKY))
+    trim(box(body, (x - 0.02, -0.1, 1.6), (0.02, 0.025, 0.49), shapes.TRIM))
 
 
 def _add_viewer(spec: mujoco.MjSpec, layout: Layout) -> None:

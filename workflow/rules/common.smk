@@ -23,8 +23,8 @@ RESULTS = Results.of(SETTINGS)
 # Jobs find the `hearth` of the Python that runs Snakemake.
 shell.prefix(f"export PATH={Path(sys.executable).parent}:$PATH; ")
 EXPERTS = SETTINGS.demonstrations is not None
-# Who pays for what: a section is a job's parameter only where the job depends on it.
-BENCHMARK_FACTS = BENCHMARK.model_dump(mode="json")
+# Where the demonstrations come from a folder, its index must be there before anything runs.
+DATASET_INDEX = Path(SETTINGS.data.dataset or RESULTS.dataset) / "meta" / "info.json"
 
 
 wildcard_constraints:

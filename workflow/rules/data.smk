@@ -37,7 +37,7 @@ rule dataset_index:
 
 rule prepare:
     input:
-        RESULTS.demonstrations("{task}") if EXPERTS else [],
+        RESULTS.demonstrations("{task}") if EXPERTS else DATASET_INDEX,
     output:
         RESULTS.prepared("{task}"),
     log:

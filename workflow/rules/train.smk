@@ -6,7 +6,7 @@ rule train:
     input:
         statistics=RESULTS.statistics,
         prepared=expand(RESULTS.prepared("{task}"), task=TASKS),
-        index=RESULTS.dataset_index if EXPERTS else [],
+        index=DATASET_INDEX,
     output:
         RESULTS.trained("{run}"),
     log:

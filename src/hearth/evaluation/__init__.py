@@ -1,0 +1,1 @@
+"""Episodes, simulator workers, and the merge of a task's results."""

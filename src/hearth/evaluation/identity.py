@@ -1,0 +1,132 @@
+"""What makes an episode the same episode: which are due, and the hashes that they carry."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from hearth.benchmark import Benchmark
+from hearth.core.errors import DataError, EvaluationError
+from hearth.core.files import hash_json, read_json
+from hearth.core.results import Results
+from hearth.core.settings import Settings
+
+EXPERT = "expert"
+STATUSES = ("success", "timeout", "failure", "crashed")  # of a result file
+# What changes how episodes are run or how many, but not what happens in one of them.
+_NOT_IN_HASH = {
+    "policy", "split", "instances", "rollouts", "runtime", "workers", "attempts",
+    "step_timeout_seconds", "video", "video_size",
+}  # fmt: skip
+
+Key = tuple[int, int]  # (instance id, rollout id)
+
+
+def due_episodes(settings: Settings, benchmark: Benchmark, evaluation: str) -> list[Key]:
+    """(instance, rollout) of every episode that the evaluation asks for, in order.
+
+    Raises:
+        EvaluationError: more instances are wanted than the split has.
+    """
+    wanted = settings.evaluation(evaluation)
+    instances = benchmark.instances(wanted.split)
+    if wanted.instances is not None and wanted.instances > len(instances):
+        raise EvaluationError(
+            f"evaluations.{evaluation}.instances = {wanted.instances}: split '{wanted.split}' of "
+            f"'{benchmark.name}' has {len(instances)}"
+        )
+    chosen = instances[: wanted.instances]
+    return [(instance, rollout) for instance in chosen for rollout in range(wanted.rollouts)]
+
+
+def policy_hash(settings: Settings, evaluation: str, task: str) -> str:
+    """The hash of the bundle that plays `task`, or of the scripted expert.
+
+    Raises:
+        EvaluationError: the run has no finished bundle.
+    """
+    run = settings.evaluation(evaluation).run_for(task)
+    if run == EXPERT:
+        return hash_json([EXPERT, task, version("hearth")])
+    return str(bundle_provenance(settings, run)["hash"])
+
+
+def bundle_provenance(settings: Settings, run: str) -> dict[str, Any]:
+    """The bundle's own record, read without loading the policy.
+
+    Raises:
+        EvaluationError: there is no complete bundle.
+    """
+    path = Results.of(settings).bundle(run)
+    try:
+        provenance = read_json(path / "provenance.json")
+    except DataError as error:
+        raise EvaluationError(
+            f"run '{run}' has no finished policy at {path} ({error}); train it first"
+        ) from error
+    if "hash" not in provenance:
+        raise EvaluationError(f"{path / 'provenance.json'} has no 'hash'; write the bundle again")
+    return provenance
+
+
+def config_hash(settings: Settings, benchmark: Benchmark, evaluation: str, task: str) -> str:
+    """A hash over everything but the policy that decides what happens in an episode."""
+    wanted = settings.evaluation(evaluation)
+    expert = wanted.run_for(task) == EXPERT
+    runtime = None if expert else settings.runtime_for(evaluation).model_dump(mode="json")
+    return hash_json(
+        {
+            "evaluation": wanted.model_dump(mode="json", exclude=_NOT_IN_HASH),
+            "runtime": runtime,
+            "benchmark": benchmark.model_dump(mode="json", exclude={"splits", "tasks"}),
+            "task": benchmark.task(task).model_dump(mode="json"),
+            "seed": settings.seed,
+            "hearth": version("hearth"),
+        }
+    )
+
+
+def hashes(settings: Settings, benchmark: Benchmark, evaluation: str, task: str) -> dict[str, str]:
+    """The two hashes that a result's provenance must carry to count."""
+    return {
+        "policy_hash": policy_hash(settings, evaluation, task),
+        "config_hash": config_hash(settings, benchmark, evaluation, task),
+    }
+
+
+def read_result(path: Path, hashes: Mapping[str, str | None]) -> tuple[dict[str, Any] | None, str]:
+    """A finished episode of this policy and configuration, or None and the reason.
+
+    Args:
+        path: the episode's JSON.
+        hashes: `policy_hash` and `config_hash` that its provenance must carry.
+    """
+    if not path.exists():
+        return None, "not run yet"
+    try:
+        result = read_json(path)
+        found = {key: result["provenance"][key] for key in hashes}
+        score = float(result["q_score"]["final"])
+        if not 0.0 <= score <= 1.0 or result["status"] not in STATUSES:
+            raise ValueError(f"status {result['status']!r}, q {score}")
+    except (DataError, KeyError, TypeError, ValueError) as error:
+        return None, f"{path.name} cannot be read: {error}"
+    stale = sorted(key for key in hashes if found[key] != hashes[key])
+    if stale:
+        return None, f"{path.name} has another {' and '.join(stale)}"
+    return result, ""
+
+
+@cache
+def git_commit() -> str | None:
+    """The commit of this checkout, or None outside of one."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,1 @@
+"""The policy behind the official websocket protocol: wire format, server and client."""

@@ -1,0 +1,1 @@
+"""Scores, intervals, tables, figures and the leaderboard page. Reads merged results alone."""

@@ -1,0 +1,183 @@
+"""Figures by matplotlib, as SVG files with fixed bytes, each in a light and a dark version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+
+from hearth.core.files import atomic_path
+from hearth.reporting.curves import Curve
+from hearth.reporting.leaderboard import Leaderboard, Row
+from hearth.reporting.merged import Episode, Evaluation
+from hearth.reporting.scoring import mean_over_due, q_score
+
+SCHEMES = ("light", "dark")
+_INK = {"light": ("#1c2126", "#5b6570", "#d9dde1"), "dark": ("#e8eaed", "#a3abb4", "#3a4148")}
+_SERIES = {
+    "light": ("#1f6f8b", "#c2570c", "#6b4fa0", "#3d7a37", "#a8324e", "#7a6a1d"),
+    "dark": ("#63b7d4", "#f0995a", "#b39ce6", "#86c77e", "#ec8ba3", "#cfba5c"),
+}
+# Report, figure 9: dark green success, light green partial success, red failure.
+EPISODE_COLOURS = {
+    "success": "#2f8f4e",
+    "partial": "#a9d8a4",
+    "failure": "#d9635b",
+    "absent": "#9aa2aa",
+}
+
+
+def episode_kind(episode: Episode) -> str:
+    """Which colour an episode has: "success", "partial", "failure" or "absent"."""
+    if not episode.present:
+        return "absent"
+    q = q_score(episode)
+    return "success" if q == 1.0 else "partial" if q > 0.0 else "failure"
+
+
+def write_figure(folder: Path, name: str, draw: Callable[[str], Figure]) -> list[str]:
+    """Write ``<name>-light.svg`` and ``<name>-dark.svg``; returns the file names."""
+    names = []
+    for scheme in SCHEMES:
+        with _style(scheme), atomic_path(folder / f"{name}-{scheme}.svg") as temporary:
+            figure = draw(scheme)
+            figure.savefig(temporary, format="svg", transparent=True, metadata={"Date": None})
+        names.append(f"{name}-{scheme}.svg")
+    return names
+
+
+@contextmanager
+def _style(scheme: str) -> Iterator[None]:
+    ink, soft, line = _INK[scheme]
+    settings = {
+        "svg.hashsalt": "hearth", "svg.fonttype": "none",
+        "font.family": "sans-serif", "font.size": 10,
+        "text.color": ink, "axes.labelcolor": soft, "axes.edgecolor": line,
+        "xtick.color": soft, "ytick.color": soft, "grid.color": line,
+        "axes.spines.top": False, "axes.spines.right": False,
+        "axes.titlesize": 10, "axes.titlelocation": "left", "legend.frameon": False,
+        "axes.prop_cycle": matplotlib.cycler(color=_SERIES[scheme]),
+    }  # fmt: skip
+    with matplotlib.rc_context(settings):
+        yield
+
+
+def draw_scores(leaderboard: Leaderboard) -> Callable[[str], Figure]:
+    """q per task with its interval, one mark per evaluation."""
+    tasks = list(dict.fromkeys(row.task for row in leaderboard.task_rows))
+    names = [evaluation.name for evaluation in leaderboard.evaluations]
+
+    def draw(scheme: str) -> Figure:
+        height = 1.2 + len(tasks) * (0.3 + 0.16 * len(names))
+        figure = Figure(figsize=(8, height), layout="constrained")
+        axes = figure.subplots()
+        for index, name in enumerate(names):
+            rows = [row for row in leaderboard.task_rows if row.evaluation == name]
+            colour = _SERIES[scheme][index % len(_SERIES[scheme])]
+            _score_marks(axes, rows, tasks, (index - (len(names) - 1) / 2) * 0.18, colour)
+        axes.set_yticks(range(len(tasks)), [str(task) for task in tasks])
+        axes.set(xlim=(-0.02, 1.02), ylim=(len(tasks) - 0.5, -0.5), xlabel="q-score")
+        axes.grid(axis="x", linewidth=0.6)
+        axes.spines["left"].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+        figure.legend(loc="outside upper left", ncols=max(1, min(4, len(names))))
+        return figure
+
+    return draw
+
+
+def _score_marks(
+    axes: Axes, rows: Sequence[Row], tasks: Sequence[str | None], offset: float, colour: str
+) -> None:
+    for order, row in enumerate(rows):
+        y = tasks.index(row.task) + offset
+        if row.q.low is not None and row.q.high is not None:
+            axes.plot([row.q.low, row.q.high], [y, y], color=colour, linewidth=2)
+        label = row.evaluation if order == 0 else None
+        style = "o" if row.complete else "X"
+        axes.plot(row.q.estimate, y, style, color=colour, markersize=6, label=label)
+
+
+def draw_episodes(evaluation: Evaluation) -> Callable[[str], Figure]:
+    """One square per episode: tasks by row, episodes by falling score (report, figure 9)."""
+
+    def draw(scheme: str) -> Figure:
+        columns = max((len(r.episodes) for r in evaluation.results.values()), default=1)
+        figsize = (2.4 + 0.36 * max(columns, 12), 1.3 + 0.36 * len(evaluation.tasks))
+        figure = Figure(figsize=figsize, layout="constrained")
+        axes = figure.subplots()
+        for row, task in enumerate(evaluation.tasks):
+            result = evaluation.results.get(task)
+            episodes = by_score(result.episodes) if result else []
+            for column, episode in enumerate(episodes):
+                axes.add_patch(_square(row, column, episode_kind(episode), scheme))
+            mean = mean_over_due(episodes, q_score) if episodes else 0.0
+            axes.text(columns + 0.15, row + 0.5, f"{mean:.2f}", va="center", fontsize=9)
+        axes.set(xlim=(0, columns + 1), ylim=(len(evaluation.tasks), 0), aspect="equal")
+        axes.set_yticks(np.arange(len(evaluation.tasks)) + 0.5, list(evaluation.tasks))
+        axes.set_xticks([])
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        patches = [_square(0, 0, kind, scheme, label=kind) for kind in EPISODE_COLOURS]
+        figure.legend(handles=patches, loc="outside upper left", ncols=4)
+        return figure
+
+    return draw
+
+
+def by_score(episodes: Sequence[Episode]) -> list[Episode]:
+    """Best first; crashed and missing last; equal ones by instance and rollout."""
+    return sorted(episodes, key=lambda e: (not e.present, -q_score(e), e.key))
+
+
+def _square(row: int, column: int, kind: str, scheme: str, label: str | None = None) -> Patch:
+    hatch = "////" if kind == "absent" else None
+    edge = _INK[scheme][2] if kind == "absent" else "none"
+    return Rectangle(
+        (column + 0.06, row + 0.06), 0.88, 0.88,
+        facecolor=EPISODE_COLOURS[kind], edgecolor=edge, linewidth=0, hatch=hatch, label=label,
+    )  # fmt: skip
+
+
+def draw_training(run: str, curves: Sequence[Curve]) -> Callable[[str], Figure]:
+    """The scalars of one run over steps, one panel per group of tags."""
+    panels = [
+        (name, list(group))
+        for name, group in groupby(sorted(curves, key=lambda c: (c.panel, c.tag)), _panel)
+    ]
+
+    def draw(scheme: str) -> Figure:
+        columns = min(2, len(panels))
+        rows = -(-len(panels) // columns)
+        figure = Figure(figsize=(4.6 * columns, 2.6 * rows), layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False)
+        for axes, (name, group) in zip(grid.flat, panels, strict=False):
+            _training_panel(axes, name, group)
+        for axes in grid.flat[len(panels) :]:
+            axes.set_visible(False)
+        return figure
+
+    return draw
+
+
+def _panel(curve: Curve) -> str:
+    return curve.panel
+
+
+def _training_panel(axes: Axes, name: str, curves: Sequence[Curve]) -> None:
+    for curve in curves:
+        axes.plot(curve.steps, curve.values, linewidth=1.3, label=curve.label)
+    values = np.concatenate([curve.values for curve in curves])
+    finite = values[np.isfinite(values)]
+    if len(finite) and finite.min() > 0 and finite.max() > 30 * finite.min():
+        axes.set_yscale("log")
+    axes.set(title=name, xlabel="step")
+    axes.grid(axis="y", linewidth=0.6)
+    axes.legend(fontsize=8, ncols=2 if len(curves) > 4 else 1)

@@ -1,0 +1,195 @@
+"""The leaderboard as a value: one row per evaluation and per task, with intervals."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from hearth.core import seeds
+from hearth.core.errors import EvaluationError
+from hearth.core.results import Results
+from hearth.core.settings import ReportSettings
+from hearth.reporting import intervals, scoring
+from hearth.reporting.intervals import Difference, Interval
+from hearth.reporting.merged import DISTANCES, STATUSES, Evaluation, TaskResult, load_evaluation
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the leaderboard, or of the table of tasks (then `task` is set, `rank` is not).
+
+    `difference` is this row's q minus the baseline's on the same episodes; None for the baseline
+    itself, without a baseline, or when no episode is shared.
+    """
+
+    evaluation: str
+    policy: str
+    split: str
+    task: str | None
+    rank: int | None
+    tasks_due: int
+    episodes_due: int
+    q: Interval
+    success: Interval
+    scores: scoring.Scores
+    mean_steps: float | None
+    counts: dict[str, int]
+    complete: bool
+    difference: Difference | None
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """What was written: rows best first within each split, and every fault that was met."""
+
+    folder: Path
+    rows: tuple[Row, ...]
+    task_rows: tuple[Row, ...]
+    evaluations: tuple[Evaluation, ...]
+    baseline: str | None
+    confidence: float
+    faults: tuple[str, ...]
+    seed: int
+
+    @property
+    def complete(self) -> bool:
+        return all(row.complete for row in self.rows)
+
+    def check_complete(self, report: ReportSettings) -> None:
+        """Raise unless every episode due has a result or the settings allow gaps.
+
+        Raises:
+            EvaluationError: naming the evaluations with crashed or missing episodes.
+        """
+        if self.complete or report.allow_incomplete:
+            return
+        gaps = [f"{row.evaluation} ({gap_text(row)})" for row in self.rows if not row.complete]
+        raise EvaluationError(
+            f"the leaderboard is INCOMPLETE: {'; '.join(gaps)}. Run again to play only what is "
+            "crashed or missing, or set report.allow_incomplete=true"
+        )
+
+
+def gap_text(row: Row) -> str:
+    """What a row lacks, in words, e.g. "2 crashed, 1 missing"."""
+    parts = [f"{row.counts[s]} {s}" for s in ("crashed", "missing") if row.counts[s]]
+    return ", ".join(parts) or "a task without a result"
+
+
+def build_leaderboard(
+    root: Path | str,
+    evaluations: Sequence[str],
+    tasks: Sequence[str],
+    report: ReportSettings,
+    seed: int,
+) -> Leaderboard:
+    """The leaderboard as a value; writes nothing."""
+    loaded = tuple(load_evaluation(root, name, tasks) for name in evaluations)
+    baseline = next((item for item in loaded if item.name == report.baseline), None)
+    statistician = _Statistician(report, seed, baseline)
+    rows = [statistician.overall_row(evaluation) for evaluation in loaded]
+    return Leaderboard(
+        folder=Results(Path(root)).leaderboard,
+        rows=_ranked(rows),
+        task_rows=tuple(row for item in loaded for row in statistician.task_rows(item)),
+        evaluations=loaded,
+        baseline=baseline.name if baseline else None,
+        confidence=report.confidence,
+        faults=tuple(fault for item in loaded for fault in item.faults),
+        seed=seed,
+    )
+
+
+class _Statistician:
+    """Makes rows; every number's randomness derives from its own name, not from the order."""
+
+    def __init__(self, report: ReportSettings, seed: int, baseline: Evaluation | None) -> None:
+        self.report, self.seed, self.baseline = report, seed, baseline
+
+    def _arguments(self, *names: str) -> tuple:
+        index = [zlib.crc32(name.encode()) for name in names]
+        generator = seeds.generator(self.seed, "bootstrap", *index)
+        return self.report.bootstrap_samples, self.report.confidence, generator
+
+    def overall_row(self, evaluation: Evaluation) -> Row:
+        name, counts = evaluation.name, evaluation.counts
+        episodes = [e for result in evaluation.results.values() for e in result.episodes]
+        paired = self._differences(evaluation)
+        return Row(
+            evaluation=name,
+            policy=evaluation.policy,
+            split=evaluation.split,
+            task=None,
+            rank=None,
+            tasks_due=len(evaluation.tasks),
+            episodes_due=evaluation.episodes_due,
+            q=self._interval(scoring.strata(evaluation, scoring.q_score), name, "q"),
+            success=self._interval(scoring.strata(evaluation, scoring.is_success), name, "success"),
+            scores=scoring.overall_scores(evaluation),
+            mean_steps=scoring.mean_steps(episodes),
+            counts=counts,
+            complete=evaluation.complete,
+            difference=self._difference(list(paired.values()), name),
+        )
+
+    def task_rows(self, evaluation: Evaluation) -> list[Row]:
+        paired = self._differences(evaluation)
+        return [
+            self._task_row(evaluation, task, evaluation.results.get(task), paired)
+            for task in evaluation.tasks
+        ]
+
+    def _task_row(
+        self, evaluation: Evaluation, task: str, result: TaskResult | None, paired: dict
+    ) -> Row:
+        name = evaluation.name
+        values = [scoring.by_instance(result, scoring.q_score)] if result else [_NONE]
+        successes = [scoring.by_instance(result, scoring.is_success)] if result else [_NONE]
+        return Row(
+            evaluation=name,
+            policy=result.policy if result else "",
+            split=evaluation.split,
+            task=task,
+            rank=None,
+            tasks_due=1,
+            episodes_due=len(result.episodes) if result else 0,
+            q=self._interval(values, name, "q", task),
+            success=self._interval(successes, name, "success", task),
+            scores=scoring.task_scores(result) if result else _NO_SCORES,
+            mean_steps=scoring.mean_steps(result.episodes) if result else None,
+            counts=result.counts if result else dict.fromkeys(STATUSES, 0),
+            complete=result is not None and result.complete,
+            difference=self._difference([paired[task]] if task in paired else [], name, task),
+        )
+
+    def _interval(self, strata: list, *names: str) -> Interval:
+        return intervals.bootstrap_interval(strata, *self._arguments(*names))
+
+    def _differences(self, evaluation: Evaluation) -> dict:
+        if self.baseline is None or evaluation.name == self.baseline.name:
+            return {}
+        return scoring.paired_differences(evaluation, self.baseline)
+
+    def _difference(self, strata: list, *names: str) -> Difference | None:
+        if not strata:
+            return None
+        return intervals.paired_difference(strata, *self._arguments(*names, "difference"))
+
+
+_NONE = np.zeros(0)
+_NO_SCORES = scoring.Scores(0.0, 0.0, 0.0, dict.fromkeys(DISTANCES, 0.0))
+
+
+def _ranked(rows: list[Row]) -> tuple[Row, ...]:
+    """Rows grouped by split (in order of appearance), best q first; equal q, equal rank."""
+    splits = list(dict.fromkeys(row.split for row in rows))
+    ordered = sorted(rows, key=lambda row: (splits.index(row.split), -row.q.estimate))
+    return tuple(replace(row, rank=1 + _better(row, rows)) for row in ordered)
+
+
+def _better(row: Row, rows: list[Row]) -> int:
+    return sum(r.split == row.split and r.q.estimate > row.q.estimate + 1e-12 for r in rows)

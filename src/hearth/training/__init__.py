@@ -1,0 +1,1 @@
+"""Training: from prepared episodes to a policy bundle, resumable at every step."""

@@ -1,0 +1,76 @@
+"""What a run was trained with, and whether a later call asks for the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hearth.core.errors import TrainingError
+from hearth.core.files import read_json, write_json
+from hearth.core.settings import Settings
+from hearth.core.statistics import Statistics
+
+# These change how a run is carried out, not what comes out of it.
+_OPERATIONAL = {"checkpoint_every", "log_every", "devices"}
+
+
+def fingerprint(
+    settings: Settings, run: str, tasks: tuple[str, ...], statistics: Statistics
+) -> dict[str, Any]:
+    """The settings and data that determine a run's weights, as JSON values."""
+    return {
+        "seed": settings.seed,
+        "benchmark": settings.benchmark,
+        "tasks": list(tasks),
+        "model": settings.model.model_dump(mode="json"),
+        "run": settings.run(run).model_dump(mode="json", exclude=_OPERATIONAL),
+        "data": settings.data.model_dump(mode="json"),
+        "data_hash": statistics.source_hash,
+        "statistics": settings.statistics.model_dump(mode="json"),
+        "statistics_hash": statistics.hash,
+    }
+
+
+def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    """Lines "key: old -> new", nested keys dotted, sorted.
+
+    >>> differences({"run": {"steps": 3}, "seed": 0}, {"run": {"steps": 4}, "seed": 0})
+    ['run.steps: 3 -> 4']
+    """
+    lines = []
+    for key in sorted(old.keys() | new.keys()):
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            lines += differences(before, after, f"{prefix}{key}.")
+        elif before != after:
+            lines.append(f"{prefix}{key}: {before} -> {after}")
+    return lines
+
+
+def started_with(folder: Path) -> dict[str, Any] | None:
+    """The fingerprint that the run in `folder` was started with; None if it was not."""
+    path = _path(folder)
+    return read_json(path) if path.is_file() else None
+
+
+def remember(folder: Path, values: dict[str, Any]) -> None:
+    """Write the fingerprint of the run in `folder`."""
+    write_json(_path(folder), values)
+
+
+def refuse_change(run: str, changes: list[str]) -> None:
+    """Raise for a protected run whose settings or data changed.
+
+    Raises:
+        TrainingError: with every difference and the choices.
+    """
+    raise TrainingError(
+        f"run '{run}' has work done with other settings or data, which 'protect' keeps:\n"
+        + "\n".join(f"  {line}" for line in changes)
+        + "\nEither give the changed run a new name below 'runs', or drop the old one with: "
+        f"hearth train --run {run} --discard"
+    )
+
+
+def _path(folder: Path) -> Path:
+    return folder / "fingerprint.json"

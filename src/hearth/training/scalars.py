@@ -1,0 +1,67 @@
+"""Loss curves: TensorBoard events for people, JSON lines for reports."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+from hearth.core.files import write_text
+
+
+class Scalars:
+    """Writes the same numbers to both places; use as a context manager."""
+
+    def __init__(self, events: Path, lines: Path, first_step: int) -> None:
+        """
+        Args:
+            events: TensorBoard's folder.
+            lines: the JSON lines file.
+            first_step: where this process begins; what stands at later steps was lost with the
+                process that wrote it and is taken back.
+        """
+        self._lines = lines
+        _truncate(lines, first_step)
+        self._writer = EventFileWriter(str(events))
+        restart = SessionLog(status=SessionLog.START)
+        self._writer.add_event(
+            Event(wall_time=time.time(), step=first_step + 1, session_log=restart)
+        )
+
+    def __enter__(self) -> Scalars:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._writer.close()
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """Record the values of one step; they can be read at once."""
+        entries = [Summary.Value(tag=tag, simple_value=values[tag]) for tag in sorted(values)]
+        self._writer.add_event(
+            Event(wall_time=time.time(), step=step, summary=Summary(value=entries))
+        )
+        self._writer.flush()
+        with self._lines.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **values}, sort_keys=True) + "\n")
+
+
+def read_lines(path: Path) -> list[dict[str, float]]:
+    """The records of a JSON lines file, by step; a torn last line is left out."""
+    if not path.is_file():
+        return []
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return records
+
+
+def _truncate(path: Path, last_step: int) -> None:
+    kept = [record for record in read_lines(path) if record["step"] <= last_step]
+    write_text(path, "".join(json.dumps(record, sort_keys=True) + "\n" for record in kept))

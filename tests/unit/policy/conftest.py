@@ -1,0 +1,80 @@
+"""A bundle with random weights, made once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hearth.benchmark import Benchmark, load_benchmark
+from hearth.core.settings import ModelSettings, RuntimeSettings
+from hearth.core.statistics import Statistics
+from hearth.model import presets
+from hearth.policy import bundle as bundles
+from hearth.policy.network import NetworkDefinition
+from hearth.policy.runner import PolicyRunner
+
+TASKS = ("turning_on_radio", "picking_up_trash")
+HORIZON, IMAGE_SIZE = 30, 32
+
+
+def make_statistics(benchmark: Benchmark, seed: int = 0) -> Statistics:
+    random = np.random.default_rng(seed)
+    width = benchmark.robot.action_width
+    flat = random.normal(size=(HORIZON * width, 40))
+    covariance = flat @ flat.T + 10 * np.eye(HORIZON * width)
+    scale = np.sqrt(np.diag(covariance))
+    return Statistics(
+        robot=benchmark.robot.name, benchmark=benchmark.name, tasks=TASKS, source_hash="source",
+        state_mean=random.normal(size=width), state_std=random.uniform(0.5, 1.0, width),
+        state_q01=-np.ones(width), state_q99=np.ones(width),
+        action_mean=0.1 * random.normal(size=width), action_std=random.uniform(0.1, 0.2, width),
+        action_q01=-np.ones(width), action_q99=np.ones(width),
+        chunk_mean=0.1 * random.normal(size=(HORIZON, width)),
+        chunk_std=random.uniform(0.1, 0.2, (HORIZON, width)),
+        correlation=covariance / np.outer(scale, scale),
+        gripper_closed=np.zeros((benchmark.task_count, 15, 2), dtype=bool),
+        per_timestep=benchmark.robot.per_timestep_mask,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def benchmark_facts() -> Benchmark:
+    return load_benchmark("household")
+
+
+@pytest.fixture(scope="session")
+def bundle_path(benchmark_facts: Benchmark, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("run") / "policy"
+    model = ModelSettings(flow_samples=2)
+    config = presets.config(model, benchmark_facts, IMAGE_SIZE, HORIZON)
+    bundles.write(
+        path,
+        config=config,
+        model=model,
+        tasks=TASKS,
+        benchmark=benchmark_facts,
+        statistics=make_statistics(benchmark_facts),
+        parameters=NetworkDefinition(config).initialise(1),
+        provenance={"runtime": RuntimeSettings().model_dump(mode="json"), "run": "main"},
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def runner(bundle_path: Path) -> PolicyRunner:
+    return PolicyRunner(bundles.load(bundle_path))
+
+
+@pytest.fixture
+def observation(benchmark_facts: Benchmark) -> dict[str, np.ndarray]:
+    """An official map with native image sizes, alpha channels, and open grippers."""
+    random = np.random.default_rng(3)
+    proprioception = random.uniform(-0.3, 0.3, 256)
+    proprioception[193:195] = proprioception[232:234] = 0.05
+    images = {
+        camera.observation_key: random.integers(0, 256, (48, 64, 4), dtype=np.uint8)
+        for camera in benchmark_facts.cameras.values()
+    }
+    return {**images, "robot_r1::proprio": proprioception, "task_id": np.array([1])}

@@ -1,0 +1,1 @@
+"""Demonstrations on disk, prepared episodes, statistics and the training loader."""

@@ -146,8 +146,8 @@ def _square(row: int, column: int, kind: str, scheme: str, label: str | None = N
     )  # fmt: skip
 
 
-def draw_training(run: str, curves: Sequence[Curve]) -> Callable[[str], Figure]:
-    """The scalars of one run over steps, one panel per group of tags."""
+def draw_training(curves: Sequence[Curve]) -> Callable[[str], Figure]:
+    """The scalars of a run over steps, one panel per group of tags."""
     panels = [
         (name, list(group))
         for name, group in groupby(sorted(curves, key=lambda c: (c.panel, c.tag)), _panel)

@@ -32,6 +32,7 @@ class Row:
     task: str | None
     rank: int | None
     tasks_due: int
+    tasks_absent: int
     episodes_due: int
     q: Interval
     success: Interval
@@ -75,9 +76,11 @@ class Leaderboard:
 
 
 def gap_text(row: Row) -> str:
-    """What a row lacks, in words, e.g. "2 crashed, 1 missing"."""
+    """What a row lacks, in words, e.g. "2 crashed, 1 task without a result"."""
     parts = [f"{row.counts[s]} {s}" for s in ("crashed", "missing") if row.counts[s]]
-    return ", ".join(parts) or "a task without a result"
+    if row.tasks_absent:
+        parts.append(f"{row.tasks_absent} task{'s' * (row.tasks_absent > 1)} without a result")
+    return ", ".join(parts)
 
 
 def build_leaderboard(
@@ -126,6 +129,7 @@ class _Statistician:
             task=None,
             rank=None,
             tasks_due=len(evaluation.tasks),
+            tasks_absent=len(evaluation.absent_tasks),
             episodes_due=evaluation.episodes_due,
             q=self._interval(scoring.strata(evaluation, scoring.q_score), name, "q"),
             success=self._interval(scoring.strata(evaluation, scoring.is_success), name, "success"),
@@ -156,6 +160,7 @@ class _Statistician:
             task=task,
             rank=None,
             tasks_due=1,
+            tasks_absent=int(result is None),
             episodes_due=len(result.episodes) if result else 0,
             q=self._interval(values, name, "q", task),
             success=self._interval(successes, name, "success", task),

@@ -20,6 +20,7 @@ from hearth.reporting.curves import read_curves
 from hearth.reporting.intervals import Difference, Interval
 from hearth.reporting.leaderboard import Leaderboard, Row, gap_text
 from hearth.reporting.merged import ABSENT, STATUSES, Episode, Evaluation
+from hearth.reporting.posters import write_poster
 
 _PACKAGES = ("hearth", "numpy", "scipy", "matplotlib", "mujoco", "jax", "flax", "bddl")
 
@@ -37,44 +38,47 @@ class Cell:
 
 @dataclass(frozen=True)
 class Clip:
-    """A video to show: which episode, and whether it is the first success or failure."""
+    """A video to show: which episode, whether it is the first success or failure, a still."""
 
     caption: str
     cell: Cell
+    poster: str
 
 
 def write_page(root: Path, leaderboard: Leaderboard, report: ReportSettings) -> None:
     """Write the figures and then ``index.html``, which links to them, below the leaderboard."""
     faults = list(leaderboard.faults)
-    drawn = _write_figures(root, leaderboard, faults)
+    folder = leaderboard.folder / "figures"
+    runs, kept = _write_figures(root, leaderboard, faults)
     main = main_evaluation(leaderboard)
     matrices = {
         evaluation.name: _matrix(root, leaderboard.folder, evaluation)
         for evaluation in leaderboard.evaluations
     }
-    html = (
-        _environment()
-        .get_template("index.html.j2")
-        .render(
-            title=report.title,
-            board=leaderboard,
-            splits=_by_split(leaderboard.rows),
-            tasks=_by_task(leaderboard.task_rows),
-            summary=_summary(leaderboard, main),
-            main=main,
-            clips=_clips(matrices[main.name]),
-            matrices=matrices,
-            faults=faults,
-            drawn=drawn,
-            difference_scale=_difference_scale(leaderboard),
-            percent=f"{100 * leaderboard.confidence:g} %",
-            samples=f"{report.bootstrap_samples:,}",
-            provenance=_provenance(root, leaderboard),
-            versions=_versions(),
-            statuses=STATUSES,
-        )
+    clips = _clips(leaderboard.folder, matrices[main.name], faults)
+    kept |= {Path(clip.poster).name for _, shown in clips for clip in shown}
+    template = _environment().get_template("index.html.j2")
+    html = template.render(
+        title=report.title,
+        board=leaderboard,
+        splits=_by_split(leaderboard.rows),
+        tasks=_by_task(leaderboard.task_rows),
+        summary=_summary(leaderboard, main),
+        main=main,
+        clips=clips,
+        matrices=matrices,
+        faults=faults,
+        runs=runs,
+        difference_scale=_difference_scale(leaderboard),
+        percent=f"{100 * leaderboard.confidence:g} %",
+        samples=f"{report.bootstrap_samples:,}",
+        provenance=_provenance(root, leaderboard),
+        versions=_versions(),
+        statuses=STATUSES,
     )
     write_text(leaderboard.folder / "index.html", html)
+    for stale in [file for file in folder.iterdir() if file.name not in kept]:
+        stale.unlink()
 
 
 def main_evaluation(leaderboard: Leaderboard) -> Evaluation:
@@ -97,8 +101,10 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _write_figures(root: Path, leaderboard: Leaderboard, faults: list[str]) -> dict[str, Any]:
-    """Draw all figures; figures of evaluations that no longer exist are removed."""
+def _write_figures(
+    root: Path, leaderboard: Leaderboard, faults: list[str]
+) -> tuple[list[dict[str, Any]], set[str]]:
+    """Draw all figures. Returns the runs that have training curves and the names of all files."""
     folder = leaderboard.folder / "figures"
     written = figures.write_figure(folder, "scores", figures.draw_scores(leaderboard))
     for evaluation in leaderboard.evaluations:
@@ -112,12 +118,10 @@ def _write_figures(root: Path, leaderboard: Leaderboard, faults: list[str]) -> d
             faults.append(str(error))
             continue
         if curves:
-            draw = figures.draw_training(path.name, curves)
+            draw = figures.draw_training(curves)
             written += figures.write_figure(folder, f"training-{path.name}", draw)
             runs.append({"name": path.name, "steps": int(max(c.steps[-1] for c in curves))})
-    for stale in set(folder.glob("*.svg")) - {folder / name for name in written}:
-        stale.unlink()
-    return {"runs": runs}
+    return runs, set(written)
 
 
 def _matrix(root: Path, folder: Path, evaluation: Evaluation) -> list[tuple[str, list[Cell]]]:
@@ -140,16 +144,23 @@ def _cell(root: Path, evaluation: str, task: str, episode: Episode) -> Cell:
     return Cell(episode, kind, link=video or record, record=record, video=video)
 
 
-def _clips(matrix: Sequence[tuple[str, list[Cell]]]) -> list[tuple[str, list[Clip]]]:
+def _clips(
+    folder: Path, matrix: Sequence[tuple[str, list[Cell]]], faults: list[str]
+) -> list[tuple[str, list[Clip]]]:
     """Per task the first success and the first episode that was no success, if filmed."""
     shown = []
     for task, cells in matrix:
         filmed = sorted((c for c in cells if c.video), key=lambda c: c.episode.key)
-        clips = [
-            Clip(caption, first)
-            for caption, wanted in (("First success", True), ("First failure", False))
-            for first in [c for c in filmed if (c.kind == "success") == wanted][:1]
-        ]
+        clips = []
+        for caption, wanted in (("First success", True), ("First failure", False)):
+            for cell in [c for c in filmed if (c.kind == "success") == wanted][:1]:
+                name = f"figures/poster-{task}-{cell.kind}.jpg"
+                try:
+                    write_poster(folder / str(cell.video), folder / name)
+                except DataError as error:
+                    faults.append(str(error))
+                    continue
+                clips.append(Clip(caption, cell, name))
         if clips:
             shown.append((task, clips))
     return shown
@@ -249,10 +260,10 @@ def _p_value(value: float) -> str:
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
 
 
-def _limits(value: Interval | Difference, signed: bool = False) -> str:
+def _limits(value: Interval | Difference, unit: str = "score") -> str:
     if value.low is None or value.high is None:
         return "no interval from one instance"
-    text = _signed if signed else _score
+    text = {"score": _score, "signed": _signed, "percent": _percent}[unit]
     return f"{text(value.low)} to {text(value.high)}"
 
 

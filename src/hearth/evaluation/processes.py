@@ -19,7 +19,7 @@ from hearth.core.files import read_json
 from hearth.evaluation.worker import Assignment, Setup, as_line
 
 _GRACE_SECONDS = 3.0
-_LOG_LINES = 20
+_LOG_LINES = 30
 # Several processes share the cores: threads inside one of them only get in each other's way.
 _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
@@ -91,6 +91,7 @@ class WorkerProcess(Child):
         self._buffer = b""
         self.ready = False
         self.job: Any = None
+        self.failure: dict[str, Any] | None = None  # what it reported before it ended
         self.log_start = log.stat().st_size
         self.last_sign = time.monotonic()
         self._tell(as_line(setup))

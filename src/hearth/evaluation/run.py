@@ -174,12 +174,7 @@ class _Run:
         return self.counts
 
     def _start_missing(self) -> None:
-        """Bring server and workers up to what is needed; a dead server is replaced."""
-        if self.server is not None and self.server.process.poll() is not None:
-            self.server = None
-        if self.backends.server is not None and self.server is None:
-            log = self.logs / f"{self.task}_server.log"
-            self.server = PolicyServer(self.backends.server, log, _SERVER_START_SECONDS)
+        """Bring workers and server up to what is needed; a dead server is replaced."""
         busy = sum(worker.job is not None for worker in self.workers)
         needed = min(self.wanted.workers, busy + len(self.pending))
         names = {worker.log for worker in self.workers}
@@ -187,6 +182,12 @@ class _Run:
             log = self.logs / f"{self.task}_worker{index}.log"
             if len(self.workers) < needed and log not in names:
                 self.workers.append(WorkerProcess(self._setup(), log))
+        if self.server is not None and self.server.process.poll() is not None:
+            self.server = None
+        if self.backends.server is not None and self.server is None and self.pending:
+            # Waits until it is ready; the workers set up their scenes meanwhile.
+            log = self.logs / f"{self.task}_server.log"
+            self.server = PolicyServer(self.backends.server, log, _SERVER_START_SECONDS)
 
     def _setup(self) -> Setup:
         expert = self.backends.server is None
@@ -202,7 +203,8 @@ class _Run:
 
     def _assign(self) -> None:
         for worker in self.workers:
-            if worker.ready and worker.job is None and self.pending:
+            idle = worker.ready and worker.job is None
+            if idle and self.pending and (self.server or self.backends.server is None):
                 episode = self.pending.popleft()
                 episode.attempts += 1
                 episode.server = self.server
@@ -255,7 +257,6 @@ class _Run:
             heard = [key.fileobj for key, _ in selector.select(_TICK_SECONDS)]
         for worker in [worker for worker in self.workers if worker in heard]:
             events, ended = worker.receive()
-            failure = None
             for event in events:
                 if event["event"] == "ready":
                     worker.ready, self.failed_starts = True, 0
@@ -264,12 +265,13 @@ class _Run:
                     self.counts["finished"] += 1
                     self.advance(1, f"{event['status']}, q {event['q']:.2f}")
                 elif event["event"] == "failed":
-                    failure = event
+                    worker.failure = event
             if ended:
-                self._ended(worker, failure)
+                self._ended(worker)
 
-    def _ended(self, worker: WorkerProcess, failure: dict[str, Any] | None) -> None:
+    def _ended(self, worker: WorkerProcess) -> None:
         worker.process.wait()
+        failure = worker.failure
         reason = failure["reason"] if failure else describe_exit(worker.process.returncode)
         if failure and failure["cause"] == "server" and worker.job and self.server:
             self._drop_server(worker.job.server)

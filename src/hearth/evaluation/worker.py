@@ -79,7 +79,7 @@ def main() -> int:
     parser.add_argument("--parent", type=int, required=True, help="end with this process")
     options = parser.parse_args()
     end_with_parent(options.parent)
-    faulthandler.enable()
+    faulthandler.enable(all_threads=False)
     with os.fdopen(options.events, "w", buffering=1) as stream:
         events = Events(stream)
         try:

@@ -51,7 +51,7 @@ class ModelConfig:
     stage_loss_weight: float
 
     def __post_init__(self) -> None:
-        if self.image_size % self.patch_size:
+        if self.image_size < self.patch_size or self.image_size % self.patch_size:
             raise SettingsError(
                 f"preset '{self.preset}' takes images of a multiple of {self.patch_size} pixels, "
                 f"not {self.image_size}"

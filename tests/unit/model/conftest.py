@@ -1,0 +1,116 @@
+"""A network small enough to compile in seconds, and batches for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from hearth.model.losses import compute_losses
+from hearth.model.policy_network import PolicyNetwork, Prefix
+from hearth.model.presets import ModelConfig
+
+
+@pytest.fixture(autouse=True)
+def strict_shapes() -> Iterator[None]:
+    """Silent broadcasting between ranks is an error."""
+    with jax.numpy_rank_promotion("raise"):
+        yield
+
+
+@pytest.fixture(scope="session")
+def config() -> ModelConfig:
+    return ModelConfig(
+        preset="test",
+        image_size=16,
+        cameras=("head", "wrist"),
+        horizon=5,
+        action_width=4,
+        action_groups=(("base", 0, 2), ("arm", 2, 4)),
+        stage_counts=(3, 0, 5),
+        width=16,
+        heads=2,
+        head_width=8,
+        mlp_width=32,
+        prefix_layers=2,
+        expert_layers=2,
+        stem_widths=(8, 12),
+        patch_size=8,
+        flow_samples=3,
+        stage_loss_weight=0.1,
+    )
+
+
+@pytest.fixture(scope="session")
+def network(config: ModelConfig) -> PolicyNetwork:
+    """A network with every parameter random, the zero-initialised ones too."""
+    network = PolicyNetwork(config, nnx.Rngs(0))
+    random = np.random.default_rng(1)
+    parameters = jax.tree.map(
+        lambda leaf: leaf + 0.1 * random.standard_normal(leaf.shape, np.float32),
+        nnx.state(network, nnx.Param),
+    )
+    nnx.update(network, parameters)
+    return network
+
+
+@pytest.fixture
+def batch(config: ModelConfig) -> dict[str, Any]:
+    """Four random samples in the loader's layout."""
+    random = np.random.default_rng(2)
+    size = 4
+    pixels = (size, config.image_size, config.image_size, 3)
+    chunk = (size, config.horizon, config.action_width)
+    return {
+        "images": {name: random.integers(0, 256, pixels, np.uint8) for name in config.cameras},
+        "state": random.standard_normal((size, config.action_width), np.float32),
+        "actions": random.standard_normal(chunk, np.float32),
+        "action_mask": np.ones(chunk[:2], dtype=bool),
+        "task": np.asarray([0, 2, 2, 0], np.int32),
+        "stage": np.asarray([2, 0, 4, 1], np.int32),
+    }
+
+
+@pytest.fixture(scope="session")
+def cholesky(config: ModelConfig) -> np.ndarray:
+    """Factor of a smooth covariance with unit variances over the flat index t*D + d."""
+    flat = np.arange(config.horizon * config.action_width)
+    time, dimension = np.divmod(flat, config.action_width)
+    covariance = 0.8 ** np.abs(time[:, None] - time[None]) * np.where(
+        dimension[:, None] == dimension[None], 1.0, 0.3
+    )
+    return np.linalg.cholesky(covariance).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def encode(network: PolicyNetwork) -> Callable[..., Prefix]:
+    """`network.encode`, compiled once for all tests."""
+    return jax.jit(network.encode)
+
+
+@pytest.fixture(scope="session")
+def velocity(network: PolicyNetwork) -> Callable[..., jax.Array]:
+    """`network.velocity`, compiled once for all tests."""
+    return jax.jit(network.velocity)
+
+
+@pytest.fixture(scope="session")
+def loss_and_gradient(
+    config: ModelConfig, network: PolicyNetwork, cholesky: np.ndarray
+) -> Callable[..., Any]:
+    """(parameters, batch, key) -> ((total, losses), gradient), compiled once for all tests."""
+    graph = nnx.graphdef(network)
+
+    def losses(
+        parameters: Any, batch: dict[str, Any], key: jax.Array
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        merged = nnx.merge(graph, parameters)
+        values = compute_losses(merged, batch, key, jnp.asarray(cholesky), config)
+        return values["total"], values
+
+    return jax.jit(jax.value_and_grad(losses, has_aux=True))

@@ -160,7 +160,6 @@ class HouseholdEnvironment:
             self._viewer = Renderer(self.model, width, height, VIDEO_QUALITY)
             self._viewer_size = (width, height)
         assert self._viewer is not None
-        self._viewer.update(self.data)
         camera = camera_id(self.model, VIEWER_CAMERA)
         return np.ascontiguousarray(self._viewer.draw(self.data, camera, width, height))
 

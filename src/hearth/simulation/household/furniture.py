@@ -42,7 +42,7 @@ def bed(body: mujoco.MjsBody) -> None:
     box(body, (0, 0, 0.13), (0.70, 1.00, 0.13), shapes.WALNUT)
     box(body, (0, 0.30, (0.26 + top) / 2), (0.69, 0.69, (top - 0.26) / 2), shapes.NAVY)
     box(body, (0, -0.70, (0.26 + top) / 2), (0.68, 0.31, (top - 0.26) / 2), shapes.LINEN)
-    box(body, (0, -1.03, 0.45), (0.70, 0.03, 0.45), shapes.WALNUT)
+    box(body, (0, -1.03, 0.34), (0.70, 0.03, 0.34), shapes.WALNUT)
     for x in (-0.32, 0.32):
         ellipsoid(body, (x, -0.78, top + 0.04), (0.26, 0.17, 0.07), shapes.TRIM)
 

@@ -71,7 +71,6 @@ class Observer:
             TASK_KEY: np.array([self._task_index], dtype=np.int64),
         }
         if self._renderer is not None:
-            self._renderer.update(data)
             for camera, size in self._sizes.items():
                 image = np.full((size, size, 4), 255, dtype=np.uint8)
                 image[..., :3] = self._renderer.draw(data, self._cameras[camera], size, size)

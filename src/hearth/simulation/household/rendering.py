@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 
 import mujoco
 import numpy as np
 
 from hearth.core.errors import SimulationError
-from hearth.simulation.household.graphics import MISSING_GRAPHICS
+from hearth.simulation.household.graphics import graphics_context
 
 _MAXIMUM_GEOMS = 1000
+_EVERYTHING = int(mujoco.mjtCatBit.mjCAT_ALL)
 
 
 @dataclass(frozen=True)
 class Quality:
-    """How a renderer draws. Shadows cost an order of magnitude more than pixels on a CPU."""
+    """How a renderer draws: shadow map size (0 for no shadows), samples a pixel, facets of round
+    things, subdivision of flat ones. On a CPU shadows cost far more than pixels.
+    """
 
-    shadows: bool
+    shadow_size: int
     samples: int
     slices: int
     stacks: int
     quads: int
 
 
-POLICY_QUALITY = Quality(shadows=False, samples=0, slices=10, stacks=5, quads=1)
-VIDEO_QUALITY = Quality(shadows=True, samples=4, slices=28, stacks=16, quads=4)
+POLICY_QUALITY = Quality(shadow_size=0, samples=0, slices=10, stacks=5, quads=1)
+VIDEO_QUALITY = Quality(shadow_size=2048, samples=4, slices=16, stacks=8, quads=1)
 # What MuJoCo draws when nothing is set: the baseline of benchmarks/simulation_speed.py.
-MUJOCO_DEFAULT_QUALITY = Quality(shadows=True, samples=4, slices=28, stacks=16, quads=4)
+MUJOCO_DEFAULT_QUALITY = Quality(shadow_size=4096, samples=4, slices=28, stacks=16, quads=4)
 
 
 class Renderer:
@@ -39,39 +43,36 @@ class Renderer:
 
     def __init__(self, model: mujoco.MjModel, width: int, height: int, quality: Quality) -> None:
         self._model = model
-        self._context = None
         quality_settings, screen = model.vis.quality, model.vis.global_
+        quality_settings.shadowsize = quality.shadow_size
         quality_settings.offsamples = quality.samples
         quality_settings.numslices = quality.slices
         quality_settings.numstacks = quality.stacks
         quality_settings.numquads = quality.quads
         screen.offwidth, screen.offheight = width, height
-        self._graphics = _graphics_context(width, height)
+        self._graphics = graphics_context(width, height)
         self._graphics.make_current()
         self._context = mujoco.MjrContext(model, int(mujoco.mjtFontScale.mjFONTSCALE_100))
         mujoco.mjr_setBuffer(int(mujoco.mjtFramebuffer.mjFB_OFFSCREEN), self._context)
+        # Also at interpreter exit, where the backends' own destructors come too late.
+        self._release = weakref.finalize(self, _release, self._graphics, self._context)
         self._scene = mujoco.MjvScene(model, _MAXIMUM_GEOMS)
         for flag in (mujoco.mjtRndFlag.mjRND_REFLECTION, mujoco.mjtRndFlag.mjRND_SKYBOX):
             self._scene.flags[int(flag)] = 0
-        self._scene.flags[int(mujoco.mjtRndFlag.mjRND_SHADOW)] = int(quality.shadows)
+        self._scene.flags[int(mujoco.mjtRndFlag.mjRND_SHADOW)] = int(quality.shadow_size > 0)
         self._options = mujoco.MjvOption()
         self._options.sitegroup[:] = 0
         self._camera = mujoco.MjvCamera()
         self._camera.type = int(mujoco.mjtCamera.mjCAMERA_FIXED)
-        self._camera.fixedcamid = 0
-
-    def update(self, data: mujoco.MjData) -> None:
-        """Take the present state; several cameras can be drawn of it."""
-        everything = int(mujoco.mjtCatBit.mjCAT_ALL)
-        mujoco.mjv_updateScene(
-            self._model, data, self._options, None, self._camera, everything, self._scene
-        )
 
     def draw(self, data: mujoco.MjData, camera: int, width: int, height: int) -> np.ndarray:
-        """One camera's image of the state last taken, uint8[height, width, 3], top row first."""
+        """One camera's image of the present state, uint8[height, width, 3], top row first."""
         self._graphics.make_current()
         self._camera.fixedcamid = camera
-        mujoco.mjv_updateCamera(self._model, data, self._camera, self._scene)
+        # The whole scene, not its camera alone: the headlight shines from the camera.
+        mujoco.mjv_updateScene(
+            self._model, data, self._options, None, self._camera, _EVERYTHING, self._scene
+        )
         viewport = mujoco.MjrRect(0, 0, width, height)
         mujoco.mjr_render(viewport, self._scene, self._context)
         pixels = np.empty((height, width, 3), dtype=np.uint8)
@@ -80,21 +81,13 @@ class Renderer:
 
     def close(self) -> None:
         """Free the graphics memory; calling it again does nothing."""
-        if self._context is not None:
-            self._graphics.make_current()
-            self._context.free()
-            self._graphics.free()
-            self._context = None
+        self._release()
 
 
-def _graphics_context(width: int, height: int):
-    context = getattr(mujoco, "GLContext", None)
-    if context is None:
-        raise SimulationError(MISSING_GRAPHICS)
-    try:
-        return context(width, height)
-    except Exception as error:
-        raise SimulationError(f"{MISSING_GRAPHICS} (the attempt failed with: {error})") from error
+def _release(graphics, context: mujoco.MjrContext) -> None:
+    graphics.make_current()
+    context.free()
+    graphics.free()
 
 
 def camera_id(model: mujoco.MjModel, name: str) -> int:

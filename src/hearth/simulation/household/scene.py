@@ -45,21 +45,22 @@ def _add_body(spec: mujoco.MjSpec, thing: Thing) -> mujoco.MjsBody:
 
 
 def _add_light(spec: mujoco.MjSpec) -> None:
-    # Fixed, or clipping planes and shadow resolution would depend on the task's furniture.
+    # Fixed, or the clipping planes would depend on each task's furniture.
     spec.stat.extent = 1.0
     spec.stat.center[:] = 0.5, 0.0, 0.5
     spec.visual.map.znear = 0.02
     spec.visual.map.zfar = 20.0
-    spec.visual.map.shadowclip = 2.5
-    spec.visual.quality.shadowsize = 4096
-    spec.visual.headlight.ambient[:] = 0.50
-    spec.visual.headlight.diffuse[:] = 0.22
+    spec.visual.headlight.ambient[:] = 0.54
+    spec.visual.headlight.diffuse[:] = 0.24
     spec.visual.headlight.specular[:] = 0.0
     spec.worldbody.add_light(
         name="ceiling",
-        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
-        pos=[0, -0.5, 2.5],
-        dir=[0.25, 0.30, -1.0],
+        type=mujoco.mjtLightType.mjLIGHT_SPOT,
+        pos=[-0.6, -0.6, 5.0],
+        dir=[0.2, 0.15, -1.0],
+        cutoff=60,
+        exponent=0,
+        attenuation=[1, 0, 0],
         diffuse=[0.42, 0.41, 0.39],
         specular=[0.05, 0.05, 0.05],
         castshadow=True,

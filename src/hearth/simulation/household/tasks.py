@@ -227,7 +227,7 @@ def _moving_boxes_to_storage() -> Layout:
             for index, (build, place) in enumerate(zip(builders, places, strict=True), start=1)
         ),
         start=(0.0, 0.0, -0.60),
-        viewer=((-1.5, 1.3, 1.9), (0.5, -0.25, 0.3)),
+        viewer=((-1.5, -1.35, 1.9), (0.5, -0.30, 0.3)),
         reference_distance={"base": 3.0, "left": 5.0, "right": 5.0},
     )
 
@@ -264,7 +264,7 @@ def _tidying_bedroom() -> Layout:
             ),
         ),
         start=(-0.10, 0.0, 0.0),
-        viewer=((-1.5, -1.3, 1.9), (0.6, 0.1, 0.35)),
+        viewer=((-1.6, 1.5, 2.0), (0.55, 0.1, 0.35)),
         reference_distance={"base": 3.0, "left": 5.0, "right": 5.0},
     )
 

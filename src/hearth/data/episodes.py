@@ -94,7 +94,8 @@ def finished_groups(path: Path) -> dict[int, str]:
     """Episode index -> fingerprint of all groups of a prepared file; empty if it is unreadable."""
     try:
         with h5py.File(path, "r", locking=False) as file:
-            return {int(name): str(file[name].attrs["fingerprint"]) for name in file}
+            names = [str(name) for name in file]
+            return {int(name): str(file[name].attrs["fingerprint"]) for name in names}
     except (OSError, KeyError):
         return {}
 
@@ -135,12 +136,12 @@ def read_tables(path: Path) -> list[EpisodeTable]:
         DataError: missing, truncated or incomplete.
     """
     with open_file(path) as file:
-        return [_read_table(file, index) for index in sorted(int(name) for name in file)]
+        return [_read_table(file, index) for index in sorted(map(int, file.keys()))]
 
 
 def _read_table(file: h5py.File, index: int) -> EpisodeTable:
-    group = file[str(index)]
-    arrays = {name: group[name][()] for name in ("actions", "state", "stage", "frame_index")}  # type: ignore[index]
+    group: Any = file[str(index)]
+    arrays = {name: group[name][()] for name in ("actions", "state", "stage", "frame_index")}
     return EpisodeTable(
         index=index,
         task=str(group.attrs["task"]),

@@ -194,7 +194,7 @@ def _each(
                 yield futures[future], future.result()
         except BrokenProcessPool as error:
             raise DataError(
-                f"a process preparing {work.task} was killed (out of memory?); run again to go on"
+                f"a process preparing {work.task} died (out of memory?); run again to go on"
             ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -278,7 +278,7 @@ def _join(
     }
     episodes.concatenate(target, sources, held_out, attributes)
     with episodes.open_file(target) as file:
-        hashes = {name: str(file[name].attrs["source_hash"]) for name in file}
+        hashes = {name: str(file[name].attrs["source_hash"]) for name in map(str, file)}
     tables = episodes.read_tables(target)
     return {
         "task": work.task,

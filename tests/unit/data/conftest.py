@@ -78,7 +78,7 @@ def make_dataset(tmp_path: Path, benchmark_facts: Benchmark) -> Callable[..., Se
             for number, length in enumerate(episode_lengths):
                 demonstration = make_demonstration(benchmark_facts, task, length, number, size)
                 entries.append(writer.write_episode(demonstration, number))
-        write_index(root, benchmark_facts, entries)
+        write_index(root, benchmark_facts, entries, image_size=size)
         values = {
             "experiment": "unit",
             "results": str(tmp_path / "results"),

@@ -93,13 +93,18 @@ def test_existing_episodes_are_known(
     tmp_path: Path, benchmark_facts: Benchmark, demonstration_of: Maker
 ) -> None:
     writer = DatasetWriter(tmp_path, benchmark_facts)
-    assert writer.existing(RADIO, 3) is None
+    assert writer.entry(RADIO, 3) is None
     entry = writer.write_episode(demonstration_of(RADIO, 12, seed=4), 3)
-    assert writer.existing(RADIO, 3) == entry
+    assert writer.entry(RADIO, 3) == entry
     assert entry["episode_index"] == 30 and entry["length"] == 12 and entry["instance_id"] == 5
+    writer.discard_task(TRASH)
+    assert writer.entry(RADIO, 3) == entry, "other tasks stay"
     # Killed before the table was written: everything else is there, and the episode is not.
     (tmp_path / "data/task-0000/episode_00000030.parquet").unlink()
-    assert writer.existing(RADIO, 3) is None
+    assert writer.entry(RADIO, 3) is None
+    assert list(tmp_path.rglob("*.mp4"))
+    writer.discard_task(RADIO)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 @given(st.lists(st.integers(0, 9_999), unique=True, max_size=50), st.integers(0, 99))
@@ -152,11 +157,13 @@ def test_index_refuses_double_and_missing_episodes(
     writer = DatasetWriter(tmp_path, benchmark_facts)
     entry = writer.write_episode(demonstration_of(RADIO, 12, seed=0), 0)
     with pytest.raises(DataError, match=r"twice: \[0\]"):
-        write_index(tmp_path, benchmark_facts, [entry, entry])
+        write_index(tmp_path, benchmark_facts, [entry, entry], image_size=64)
     with pytest.raises(DataError, match=r"episode_00000010.parquet does not exist"):
-        write_index(tmp_path, benchmark_facts, [entry, {**entry, "episode_index": 10}])
-    with pytest.raises(DataError, match="one image size"):
-        write_index(tmp_path, benchmark_facts, [])
+        write_index(
+            tmp_path, benchmark_facts, [entry, {**entry, "episode_index": 10}], image_size=64
+        )
+    with pytest.raises(DataError, match="at least one episode"):
+        write_index(tmp_path, benchmark_facts, [], image_size=64)
     assert not (tmp_path / "meta/info.json").exists()
 
 

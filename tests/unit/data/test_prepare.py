@@ -287,7 +287,7 @@ def test_held_out_episodes_are_seeded(make_dataset: Maker) -> None:
 
     def held_out() -> dict[str, bool]:
         with h5py.File(Results.of(settings).episodes(RADIO)) as file:
-            return {name: bool(file[name].attrs["held_out"]) for name in file}
+            return {str(name): bool(file[str(name)].attrs["held_out"]) for name in file}
 
     first = held_out()
     assert 0 < sum(first.values()) < 20 and marker["held_out"] == sum(first.values())

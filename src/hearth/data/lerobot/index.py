@@ -17,20 +17,26 @@ from hearth.data.lerobot.reader import read_columns
 from hearth.data.lerobot.video import PIXEL_FORMAT
 
 
-def write_index(root: Path | str, benchmark: Benchmark, entries: Iterable[dict[str, Any]]) -> None:
+def write_index(
+    root: Path | str,
+    benchmark: Benchmark,
+    entries: Iterable[dict[str, Any]],
+    *,
+    image_size: int,
+) -> None:
     """Write the meta files over the entries of all tasks; info.json last, so it marks completion.
 
     Args:
         entries: what `DatasetWriter.write_episode` returned, in any order.
+        image_size: width and height of all images, pixels.
 
     Raises:
-        DataError: no entries, a double episode, a missing table, or images of unequal size.
+        DataError: no entries, a double episode, or a missing or damaged table.
     """
     root = Path(root)
     ordered = sorted(entries, key=lambda entry: entry["episode_index"])
-    sizes = {tuple(entry["image_size"]) for entry in ordered}
-    if len(sizes) != 1:
-        raise DataError(f"{root}: an index needs episodes of one image size, not {sorted(sizes)}")
+    if not ordered:
+        raise DataError(f"{root}: an index needs at least one episode")
     indices = [entry["episode_index"] for entry in ordered]
     if len(set(indices)) != len(indices):
         double = sorted({index for index in indices if indices.count(index) > 1})
@@ -57,7 +63,7 @@ def write_index(root: Path | str, benchmark: Benchmark, entries: Iterable[dict[s
     _write_lines(root / "meta" / "tasks.jsonl", tasks)
     _write_lines(root / "meta" / "episodes.jsonl", episodes)
     _write_lines(root / "meta" / "episodes_stats.jsonl", stats)
-    write_json(root / "meta" / "info.json", _info(benchmark, ordered, sizes.pop()))
+    write_json(root / "meta" / "info.json", _info(benchmark, ordered, image_size))
 
 
 def _summary(values: np.ndarray) -> dict[str, list[float]]:
@@ -75,21 +81,19 @@ def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
     write_text(path, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
 
 
-def _info(
-    benchmark: Benchmark, entries: list[dict[str, Any]], size: tuple[int, int]
-) -> dict[str, Any]:
+def _info(benchmark: Benchmark, entries: list[dict[str, Any]], size: int) -> dict[str, Any]:
     def column(dtype: str, width: int) -> dict[str, Any]:
         return {"dtype": dtype, "shape": [width], "names": None}
 
     fps = benchmark.frames_per_second
     video = {
         "dtype": "video",
-        "shape": [*size, 3],
+        "shape": [size, size, 3],
         "names": ["height", "width", "rgb"],
         "info": {
             "video.fps": float(fps),
-            "video.height": size[0],
-            "video.width": size[1],
+            "video.height": size,
+            "video.width": size,
             "video.channels": 3,
             "video.codec": "h264",
             "video.pix_fmt": PIXEL_FORMAT,

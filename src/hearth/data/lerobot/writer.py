@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -32,19 +33,30 @@ class DatasetWriter:
         self.root = Path(root)
         self.benchmark = benchmark
 
-    def existing(self, task: str, number: int) -> dict[str, Any] | None:
+    def entry(self, task: str, number: int) -> dict[str, Any] | None:
         """The entry of a finished episode, or None where it is still to be recorded."""
         episode = layout.episode_index(self.benchmark.task(task).index, number)
         if not layout.episode_path(self.root, layout.DATA_PATH, episode).is_file():
             return None
         return read_json(layout.episode_path(self.root, layout.METAINFO_PATH, episode))
 
-    def write_episode(self, demonstration: Demonstration, number: int) -> dict[str, Any]:
+    def discard_task(self, task: str) -> None:
+        """Remove all recordings of a task; its tables go first, so no half episode looks whole."""
+        folder = f"task-{self.benchmark.task(task).index:04d}"
+        for parent in ("data", "videos", "annotations", "meta/episodes"):
+            if (self.root / parent / folder).exists():
+                shutil.rmtree(self.root / parent / folder)
+
+    def write_episode(
+        self, demonstration: Demonstration, number: int, attempts: int = 1
+    ) -> dict[str, Any]:
         """Write videos, annotation, meta information and table of the task's `number`-th episode.
 
+        Args:
+            attempts: how many tries the expert needed, this one included.
+
         Returns:
-            The entry for `write_index`: episode_index, task, length, instance_id, seed,
-            image_size [height, width].
+            The entry for `write_index`: episode_index, task, length, instance_id, seed, attempts.
 
         Raises:
             DataError: arrays of unequal length or of another robot's width, values that are not
@@ -56,14 +68,13 @@ class DatasetWriter:
         for name, camera in self.benchmark.cameras.items():
             path = layout.episode_path(self.root, layout.VIDEO_PATH, episode, camera.dataset_key)
             encode_video(path, demonstration.frames[name], self.benchmark.frames_per_second)
-        first_camera = next(iter(self.benchmark.cameras))
         entry = {
             "episode_index": episode,
             "task": task.name,
             "length": demonstration.length,
             "instance_id": demonstration.instance_id,
             "seed": demonstration.seed,
-            "image_size": list(demonstration.frames[first_camera].shape[1:3]),
+            "attempts": attempts,
         }
         write_json(
             layout.episode_path(self.root, layout.ANNOTATION_PATH, episode),

@@ -37,7 +37,9 @@ rule dataset_index:
 
 rule prepare:
     input:
-        RESULTS.demonstrations("{task}") if EXPERTS else DATASET_INDEX,
+        demonstrations=RESULTS.demonstrations("{task}") if EXPERTS else [],
+        # Ancient: another task's episodes change the index but not this task's.
+        index=ancient(DATASET_INDEX),
     output:
         RESULTS.prepared("{task}"),
     log:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from itertools import islice
 from typing import Any
 
 from hearth.benchmark import Benchmark
@@ -19,10 +18,11 @@ from hearth.core.progress import progress
 from hearth.core.results import Results
 from hearth.core.seeds import integer
 from hearth.core.selection import select_tasks
-from hearth.core.settings import Settings
+from hearth.core.settings import DemonstrationSettings, Settings
 
 # An expert that needs more tries than this is broken; the marker would hide it.
 _LARGEST_FAILURE_SHARE = 0.25
+_ATTEMPTS = 20  # per episode
 
 
 def record_task(settings: Settings, benchmark: Benchmark, task: str, *, workers: int) -> None:
@@ -32,25 +32,21 @@ def record_task(settings: Settings, benchmark: Benchmark, task: str, *, workers:
     failed try is counted and replaced by the next seed of the same episode.
 
     Raises:
-        DataError: the recipe changed for existing demonstrations of a protected experiment, or
-            the expert fails too often.
+        DataError: there is nothing to record, the recipe changed for existing demonstrations of a
+            protected experiment, or the expert fails too often.
     """
-    section = settings.demonstrations
-    if section is None:
-        raise DataError(
-            "this configuration takes its demonstrations from data.dataset "
-            f"({settings.data.dataset}); there is nothing to record"
-        )
+    section = _section(settings)
     results = Results.of(settings)
     recipe = recipe_of(settings, benchmark, task)
     wanted = section.episodes(task)
-    _keep_or_discard(settings, results, task, recipe)
+    _keep_or_discard(settings, results, benchmark, task, recipe)
     jobs = [(settings, benchmark, task, number) for number in range(wanted)]
     entries = []
     with progress(f"recording {task}", wanted) as advance:
         for entry in _run(jobs, workers):
             entries.append(entry)
             advance()
+    _drop_surplus(results, benchmark, task, entries)
     attempts = sum(entry["attempts"] for entry in entries)
     marker = {
         "task": task,
@@ -77,15 +73,22 @@ def write_dataset_index(settings: Settings, benchmark: Benchmark) -> None:
     entries = []
     for task in select_tasks(settings, benchmark.task_names):
         entries += read_json(results.demonstrations(task))["episodes"]
-    section = settings.demonstrations
-    assert section is not None
+    section = _section(settings)
     write_index(results.dataset, benchmark, entries, image_size=section.image_size)
+
+
+def _section(settings: Settings) -> DemonstrationSettings:
+    if settings.demonstrations is None:
+        raise DataError(
+            "this configuration takes its demonstrations from data.dataset "
+            f"({settings.data.dataset}); there is nothing to record"
+        )
+    return settings.demonstrations
 
 
 def recipe_of(settings: Settings, benchmark: Benchmark, task: str) -> dict[str, Any]:
     """What the recorded bytes depend on."""
-    section = settings.demonstrations
-    assert section is not None
+    section = _section(settings)
     return {
         "benchmark": hash_json(benchmark.model_dump(mode="json")),
         "action_noise": section.action_noise,
@@ -95,7 +98,7 @@ def recipe_of(settings: Settings, benchmark: Benchmark, task: str) -> dict[str, 
 
 
 def _keep_or_discard(
-    settings: Settings, results: Results, task: str, recipe: dict[str, Any]
+    settings: Settings, results: Results, benchmark: Benchmark, task: str, recipe: dict[str, Any]
 ) -> None:
     """Recordings of another recipe are discarded, or refused where the experiment is protected."""
     from hearth.data.lerobot.writer import DatasetWriter
@@ -115,14 +118,23 @@ def _keep_or_discard(
                 f"demonstrations of {task} were recorded with other settings ({changed}); choose "
                 f"a new experiment name, or delete {results.dataset} to record again"
             )
-        DatasetWriter(results.dataset, _benchmark(settings)).discard_task(task)
+        DatasetWriter(results.dataset, benchmark).discard_task(task)
     write_json(path, recipe)
 
 
-def _benchmark(settings: Settings) -> Benchmark:
-    from hearth.benchmark import load_benchmark
+def _drop_surplus(
+    results: Results, benchmark: Benchmark, task: str, entries: list[dict[str, Any]]
+) -> None:
+    """Remove the tables of episodes that an earlier recording wanted and this one does not."""
+    from hearth.data.lerobot import layout
 
-    return load_benchmark(settings.benchmark)
+    wanted = {
+        layout.episode_path(results.dataset, layout.DATA_PATH, entry["episode_index"])
+        for entry in entries
+    }
+    for table in next(iter(wanted)).parent.glob("*.parquet"):
+        if table not in wanted:
+            table.unlink()
 
 
 def _run(jobs: list[Any], workers: int) -> Iterator[dict[str, Any]]:
@@ -144,19 +156,19 @@ def _record_episode(job: tuple[Settings, Benchmark, str, int]) -> dict[str, Any]
     from hearth.simulation.household.demonstrate import demonstrate
 
     settings, benchmark, task, number = job
-    section = settings.demonstrations
-    assert section is not None
+    section = _section(settings)
     writer = DatasetWriter(Results.of(settings).dataset, benchmark)
+    index = benchmark.task(task).index
+    seeds = [integer(settings.seed, "demonstrations", index, number, n) for n in range(_ATTEMPTS)]
     existing = writer.entry(task, number)
     if existing is not None:
         return existing
     instances = benchmark.instances("train")
     instance = instances[number % len(instances)]
-    for attempt in islice(range(20), 20):
-        seed = integer(settings.seed, "demonstrations", benchmark.task(task).index, number, attempt)
+    for attempts, seed in enumerate(seeds, start=1):
         demonstration = demonstrate(
             task, benchmark, instance, seed, section.image_size, section.action_noise
         )
         if demonstration.success:
-            return writer.write_episode(demonstration, number, attempts=attempt + 1)
-    raise DataError(f"the expert of {task} failed 20 times on instance {instance}")
+            return writer.write_episode(demonstration, number, attempts=attempts)
+    raise DataError(f"the expert of {task} failed {_ATTEMPTS} times on instance {instance}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -117,7 +118,7 @@ class Statistics:
         """
         try:
             with h5py.File(path, "r") as file:
-                arrays = {name: file[name][()] for name in _ARRAYS}  # type: ignore[index]
+                arrays: dict[str, Any] = {name: file[name][()] for name in _ARRAYS}  # pyright: ignore
                 names = {key: str(file.attrs[key]) for key in ("robot", "benchmark", "source_hash")}
                 tasks = tuple(str(file.attrs["tasks"]).split("\n"))
         except (OSError, KeyError) as error:

@@ -1,0 +1,81 @@
+"""What a user relies on: one run to a leaderboard, no needless work, single-task targets."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import pytest
+
+from tests.workflow.conftest import TASK, Workflow
+
+pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("workflow")]
+
+
+def test_leaderboard_is_complete(finished: Workflow) -> None:
+    with (finished.results / "leaderboard/leaderboard.csv").open() as file:
+        rows = {row["evaluation"]: row for row in csv.DictReader(file)}
+    assert set(rows) == {"trained", "expert"}
+    page = (finished.results / "leaderboard/index.html").read_text()
+    assert "INCOMPLETE" not in page
+    merged = json.loads((finished.results / f"evaluation/expert/{TASK}.json").read_text())
+    assert merged["complete"]
+    assert merged["success_rate"] == 1.0
+    videos = list((finished.results / "evaluation").rglob("*.mp4"))
+    assert len(videos) == 2
+
+
+def test_second_run_has_nothing_to_do(finished: Workflow) -> None:
+    assert finished.planned() == set()
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("runs.main.steps=8", {"train", "evaluate", "leaderboard"}),
+        ("runs.main.learning_rate=0.002", set()),  # the default, written out: nothing changed
+        ("evaluations.trained.runtime={flow_steps: 4}", {"evaluate", "leaderboard"}),
+        ("evaluations.expert.rollouts=2", {"evaluate", "leaderboard"}),
+        ("report.title=Other", {"leaderboard"}),
+        ("statistics.chunk_stride=2", {"statistics", "train", "evaluate", "leaderboard"}),
+    ],
+)
+def test_changed_settings_rerun_what_follows(
+    finished: Workflow, override: str, expected: set[str]
+) -> None:
+    override = override.replace(" ", "")
+    if override.startswith("evaluations.trained.runtime"):
+        override = "evaluations.trained.runtime.flow_steps=4"
+    assert finished.planned(overrides=override) == expected
+
+
+def test_an_evaluation_setting_touches_only_its_evaluation(finished: Workflow) -> None:
+    target = str(finished.results / f"evaluation/trained/{TASK}.json")
+    assert finished.planned(target, overrides="evaluations.expert.rollouts=2") == set()
+
+
+def test_one_task_target_needs_nothing_else(finished: Workflow) -> None:
+    """The single-task result is remade from its episodes: no training, no other evaluation."""
+    target = finished.results / f"evaluation/trained/{TASK}.json"
+    content = target.read_text()
+    target.unlink()
+    assert finished.planned(str(target)) == {"evaluate"}
+    result = finished.run(str(target))
+    assert result.returncode == 0, result.stderr[-4000:]
+    assert json.loads(target.read_text())["q_mean"] == json.loads(content)["q_mean"]
+    finished.run()
+
+
+@pytest.mark.parametrize(
+    ("override", "parts"),
+    [
+        ("tasks=[turning_on_radoi]", ["turning_on_radoi", "did you mean 'turning_on_radio'"]),
+        ("runs.main.stepz=3", ["runs.main.stepz", "did you mean 'steps'"]),
+        ("benchmark=houshold", ["houshold", "did you mean 'household'"]),
+    ],
+)
+def test_a_typo_fails_before_the_dag(finished: Workflow, override: str, parts: list[str]) -> None:
+    result = finished.run("-n", overrides=override)
+    assert result.returncode != 0
+    for part in parts:
+        assert part in result.stdout + result.stderr

@@ -41,8 +41,9 @@ class NetworkDefinition:
         def leaves(key: jax.Array) -> list[jax.Array]:
             return jax.tree.leaves(nnx.state(PolicyNetwork(self.config, nnx.Rngs(key)), nnx.Param))
 
-        # Compiled as one function: op by op it takes several times as long.
-        return dict(zip(self._names, jax.jit(leaves)(jax.random.key(seed)), strict=True))
+        # As one function, and without optimisation: it runs once, so compiling is all its cost.
+        compiled = jax.jit(leaves, compiler_options={"xla_backend_optimization_level": 0})
+        return dict(zip(self._names, compiled(jax.random.key(seed)), strict=True))
 
     def build(self, parameters: Mapping[str, jax.Array]) -> PolicyNetwork:
         """The module with these parameters; also inside `jax.jit`."""

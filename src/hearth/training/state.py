@@ -57,10 +57,8 @@ def make_optimizer(settings: RunSettings) -> optax.GradientTransformation:
 def initial_state(definition: NetworkDefinition, settings: RunSettings, seed: int) -> TrainState:
     """Step 0, a function of `seed` alone."""
     parameters = definition.initialise(seed)
-    return TrainState(
-        step=jnp.zeros((), jnp.int32),
-        parameters=parameters,
-        # The compiled step gives its input's memory away, so the average needs its own.
-        average=jax.tree.map(jnp.copy, parameters),
-        optimizer=make_optimizer(settings).init(parameters),
-    )
+    # The compiled step gives its input's memory away, so the average needs its own.
+    average, optimizer = jax.jit(
+        lambda weights: (jax.tree.map(jnp.copy, weights), make_optimizer(settings).init(weights))
+    )(parameters)
+    return TrainState(jnp.zeros((), jnp.int32), parameters, average, optimizer)

@@ -166,8 +166,10 @@ class Worker:
 
     def _run(self, environment: Any, actor: Actor, job: EpisodeJob, path: Path) -> dict[str, Any]:
         video = path.with_suffix(".mp4")
-        # A video of an earlier attempt must not stand beside the new result.
-        video.unlink(missing_ok=True)
+        # A video of an earlier attempt must not stand beside the new result, and an attempt that
+        # was killed leaves its temporary files.
+        for stale in (video, *path.parent.glob(f".{path.stem}.*.tmp")):
+            stale.unlink(missing_ok=True)
         return run_episode(environment, actor, job, video, self.events.step)
 
 

@@ -241,7 +241,7 @@ class _Run:
             bundle = identity.bundle_provenance(self.settings, run)
         return {
             **self.hashes,
-            "statistics_hash": bundle.get("statistics_hash"),
+            "statistics_hash": bundle.get("fingerprint", {}).get("statistics_hash"),
             "policy": run,
             "hearth_version": identity.version("hearth"),
             "git_commit": identity.git_commit(),

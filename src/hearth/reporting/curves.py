@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hearth.core.errors import DataError
+
+_LOSS_TERMS = ("total", "action", "stage")
 
 
 @dataclass(frozen=True)
@@ -20,18 +23,28 @@ class Curve:
 
     @property
     def panel(self) -> str:
-        """Curves of one panel belong together: the tag before its last slash, else "scalars"."""
-        return self.tag.rpartition("/")[0] or "scalars"
+        """Curves of one panel belong together: the terms of the loss, the action loss by action
+
+        group, tags with the same folder; every other tag has a panel of its own.
+        """
+        folder, _, name = self.tag.rpartition("/")
+        if folder:
+            return folder
+        if name in _LOSS_TERMS:
+            return "loss"
+        return "action loss by group" if name.startswith("action_") else name.replace("_", " ")
 
     @property
     def label(self) -> str:
-        return self.tag.rpartition("/")[2]
+        name = self.tag.rpartition("/")[2]
+        return name.removeprefix("action_").replace("_", " ")
 
 
 def read_curves(folder: Path | str) -> list[Curve]:
     """All scalar curves below `folder`, by tag; empty when there are no event files.
 
-    After a resume several event files may hold the same step: the last one written counts.
+    A resumed run goes on in a new event file, from its last checkpoint: what older files hold from
+    there on was lost with the process that wrote it, and is left out.
 
     Raises:
         DataError: an event file cannot be read.
@@ -49,15 +62,25 @@ def read_curves(folder: Path | str) -> list[Curve]:
             accumulator.Reload()
         except Exception as error:  # the reader raises many kinds on a damaged file
             raise DataError(f"cannot read event file {file}: {error}") from error
-        for tag in accumulator.Tags()["scalars"]:
-            values = {event.step: float(event.value) for event in accumulator.Scalars(tag)}
-            points.setdefault(tag, {}).update(values)
-        for tag in accumulator.Tags()["tensors"]:
-            points.setdefault(tag, {}).update(_scalar_tensors(accumulator, tag))
-    return [_curve(tag, values) for tag, values in sorted(points.items()) if values]
+        for tag, values in _scalars(accumulator).items():
+            first = min(values)
+            kept = {step: v for step, v in points.get(tag, {}).items() if step < first}
+            points[tag] = kept | values
+    return [_curve(tag, values) for tag, values in sorted(points.items())]
 
 
-def _scalar_tensors(accumulator, tag: str) -> dict[int, float]:
+def _scalars(accumulator: Any) -> dict[str, dict[int, float]]:
+    """Values by step of every scalar tag of one event file."""
+    tags = accumulator.Tags()
+    found = {
+        tag: {event.step: float(event.value) for event in accumulator.Scalars(tag)}
+        for tag in tags["scalars"]
+    }
+    found |= {tag: _scalar_tensors(accumulator, tag) for tag in tags["tensors"]}
+    return {tag: values for tag, values in found.items() if values}
+
+
+def _scalar_tensors(accumulator: Any, tag: str) -> dict[int, float]:
     """Scalars written as rank-0 tensors (the second version of TensorBoard's summaries)."""
     from tensorboard.util.tensor_util import make_ndarray
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
@@ -56,14 +57,14 @@ def write_figure(folder: Path, name: str, draw: Callable[[str], Figure]) -> list
 @contextmanager
 def _style(scheme: str) -> Iterator[None]:
     ink, soft, line = _INK[scheme]
-    settings = {
+    settings: Any = {
         "svg.hashsalt": "hearth", "svg.fonttype": "none",
         "font.family": "sans-serif", "font.size": 10,
         "text.color": ink, "axes.labelcolor": soft, "axes.edgecolor": line,
         "xtick.color": soft, "ytick.color": soft, "grid.color": line,
         "axes.spines.top": False, "axes.spines.right": False,
         "axes.titlesize": 10, "axes.titlelocation": "left", "legend.frameon": False,
-        "axes.prop_cycle": matplotlib.cycler(color=_SERIES[scheme]),
+        "axes.prop_cycle": cycler(color=_SERIES[scheme]),
     }  # fmt: skip
     with matplotlib.rc_context(settings):
         yield
@@ -148,27 +149,23 @@ def _square(row: int, column: int, kind: str, scheme: str, label: str | None = N
 
 def draw_training(curves: Sequence[Curve]) -> Callable[[str], Figure]:
     """The scalars of a run over steps, one panel per group of tags."""
-    panels = [
-        (name, list(group))
-        for name, group in groupby(sorted(curves, key=lambda c: (c.panel, c.tag)), _panel)
-    ]
+    panels: dict[str, list[Curve]] = {}
+    for curve in curves:
+        panels.setdefault(curve.panel, []).append(curve)
+    ordered = sorted(panels, key=lambda name: (name != "loss", -len(panels[name]), name))
 
     def draw(scheme: str) -> Figure:
-        columns = min(2, len(panels))
-        rows = -(-len(panels) // columns)
-        figure = Figure(figsize=(4.6 * columns, 2.6 * rows), layout="constrained")
+        columns = min(3, len(ordered))
+        rows = -(-len(ordered) // columns)
+        figure = Figure(figsize=(3.9 * columns, 2.7 * rows), layout="constrained")
         grid = figure.subplots(rows, columns, squeeze=False)
-        for axes, (name, group) in zip(grid.flat, panels, strict=False):
-            _training_panel(axes, name, group)
-        for axes in grid.flat[len(panels) :]:
+        for axes, name in zip(grid.flat, ordered, strict=False):
+            _training_panel(axes, name, panels[name])
+        for axes in grid.flat[len(ordered) :]:
             axes.set_visible(False)
         return figure
 
     return draw
-
-
-def _panel(curve: Curve) -> str:
-    return curve.panel
 
 
 def _training_panel(axes: Axes, name: str, curves: Sequence[Curve]) -> None:
@@ -180,4 +177,5 @@ def _training_panel(axes: Axes, name: str, curves: Sequence[Curve]) -> None:
         axes.set_yscale("log")
     axes.set(title=name, xlabel="step")
     axes.grid(axis="y", linewidth=0.6)
-    axes.legend(fontsize=8, ncols=2 if len(curves) > 4 else 1)
+    if len(curves) > 1:
+        axes.legend(fontsize=8, ncols=2 if len(curves) > 4 else 1)

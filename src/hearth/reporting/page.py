@@ -23,6 +23,7 @@ from hearth.reporting.merged import ABSENT, STATUSES, Episode, Evaluation
 from hearth.reporting.posters import write_poster
 
 _PACKAGES = ("hearth", "numpy", "scipy", "matplotlib", "mujoco", "jax", "flax", "bddl")
+_FEW_EPISODES = 400  # up to here the matrices of all evaluations are shown unfolded
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ def write_page(root: Path, leaderboard: Leaderboard, report: ReportSettings) -> 
         main=main,
         clips=clips,
         matrices=matrices,
+        few_episodes=sum(row.episodes_due for row in leaderboard.rows) <= _FEW_EPISODES,
         faults=faults,
         runs=runs,
         difference_scale=_difference_scale(leaderboard),

@@ -16,7 +16,9 @@ def write_poster(video: Path, path: Path) -> None:
     Raises:
         DataError: the video cannot be decoded.
     """
-    import av  # decoding libraries are loaded only where a video exists
+    # Decoding libraries are loaded only where a video exists.
+    import av
+    from av.error import FFmpegError
 
     try:
         with av.open(str(video)) as container:
@@ -27,7 +29,7 @@ def write_poster(video: Path, path: Path) -> None:
                 shown = frame
                 if index >= wanted:
                     break
-    except (av.FFmpegError, IndexError, OSError) as error:
+    except (FFmpegError, IndexError, OSError) as error:
         raise DataError(f"cannot show video {video}: {error}") from error
     if shown is None:
         raise DataError(f"cannot show video {video}: it has no frame")

@@ -71,8 +71,8 @@ def test_a_finished_run(reference: Path) -> None:
     assert loaded.tasks == ("turning_on_radio",)
     assert [line["step"] for line in metrics(reference)] == [1, 2, 3, 4, 5, 6]
     events = EventAccumulator(str(results.tensorboard("main"))).Reload()
-    scalars = [(event.step, event.value) for event in events.Scalars("total")]
-    assert scalars == pytest.approx([(line["step"], line["total"]) for line in metrics(reference)])
+    scalars = {event.step: event.value for event in events.Scalars("total")}
+    assert scalars == pytest.approx({line["step"]: line["total"] for line in metrics(reference)})
 
 
 def test_asking_again_does_nothing(finished: Path) -> None:

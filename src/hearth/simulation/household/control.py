@@ -1,8 +1,9 @@
 """Whole-body inverse kinematics for scripted experts: hand targets in, one absolute action out.
 
 The quadratic program (mink, solved by daqp) covers trunk and both arms, so that reaching for the
-floor leans the trunk. It starts from the measured joints at every step: the commanded posture is
-a function of the present state alone, whatever disturbed it.
+floor leans the trunk. It yields a goal posture: of all postures that meet the hand targets, the
+one nearest to a preferred posture. The action then moves the measured joints a bounded step
+towards it, so every command answers the present state, whatever disturbed it.
 """
 
 from __future__ import annotations
@@ -25,28 +26,35 @@ from hearth.simulation.household.robot import (
 from hearth.simulation.household.robot_model import SIDES, add_robot
 
 _POSITION_COST = 10.0
-_TRUNK_COST = 3.0
+_TRUNK_COST = 1.5
 _IDLE_ARM_COST = 3.0
-_BUSY_ARM_COST = 0.12
-_DAMPING = 1e-3
-_ITERATIONS = 3
-_POSTURE_STEP = 0.09  # rad a control step for trunk and idle arms
+_BUSY_ARM_COST = 0.08
+_DAMPING = 1e-4
+_ITERATIONS = 30
+_CONVERGED_RAD = 2e-3
+_NEWTON_STEP_RAD = 0.25
+_ACCEPTED_ERROR_M = 0.01
+_ARM_STEP = 0.065  # rad a control step
+_TRUNK_STEP = 0.055
+# On a straight way the commanded hand turns by this much for a metre of lead [rad / m].
+_TURN_PER_LEAD = 4.0
 
 
 @dataclass(frozen=True)
 class HandTarget:
-    """Where one hand should go; the command leads the measured hand by at most ``lead``.
+    """Where one hand should go.
 
     Attributes:
         position: ``[3]`` of the site between the fingers, world frame [m].
         rotation: ``[3, 3]``, world frame; +x along the fingers, +y the opening direction.
-        lead: farthest the commanded position runs ahead of the hand [m]; sets the speed.
+        lead: None moves straight in joint space; a number moves straight in space, the command
+            running ahead of the hand by at most this much [m], which sets the speed.
         orientation_cost: ``[3]`` weights about the hand's own x, y, z; zero frees an axis.
     """
 
     position: np.ndarray
     rotation: np.ndarray
-    lead: float = 0.06
+    lead: float | None = None
     orientation_cost: tuple[float, float, float] = (1.5, 1.5, 1.5)
 
 
@@ -85,6 +93,11 @@ class WholeBodyControl:
             for side in SIDES
         }
         self._posture = mink.PostureTask(self.model, cost=1.0)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the last goal posture."""
+        self._goal: np.ndarray | None = None
 
     def action(self, data: mujoco.MjData, target: BodyTarget) -> np.ndarray:
         """The next action, float64 ``[23]``, within the action limits.
@@ -94,60 +107,81 @@ class WholeBodyControl:
             target: what to do; hand targets in the world frame.
         """
         actual = self._measured(data)
-        goal = self._posture_goal(actual, target)
-        self.configuration.update(self._to_model(np.clip(actual, self._lower, self._upper)))
-        tasks: list[mink.Task] = [self._posture]
-        for side, hand in target.hands.items():
-            self._aim(data, side, hand)
-            tasks.append(self._hands[side])
-        self._posture.set_target(self._to_model(goal))
-        self._posture.set_cost(self._to_model(self._posture_cost(target)))
-        for _ in range(_ITERATIONS):
-            velocity = mink.solve_ik(
-                self.configuration, tasks, 1.0, "daqp", damping=_DAMPING, limits=self._limits
-            )
-            self.configuration.integrate_inplace(velocity, 1.0)
-        joints = self.configuration.q[self._order]
+        goal = self._solve(data, target)
+        joints = actual + _bounded_step(goal - actual)
         action = np.zeros(ACTION_SIZE)
         action[ACTION_SLICES["base"]] = target.base_velocity
         action[ACTION_SLICES["trunk"]] = joints[:4]
-        action[ACTION_SLICES["left_arm"]], action[ACTION_SLICES["left_gripper"]] = (
-            joints[4:11],
-            target.grippers[0],
-        )
-        action[ACTION_SLICES["right_arm"]], action[ACTION_SLICES["right_gripper"]] = (
-            joints[11:18],
-            target.grippers[1],
-        )
+        action[ACTION_SLICES["left_arm"]] = joints[4:11]
+        action[ACTION_SLICES["left_gripper"]] = target.grippers[0]
+        action[ACTION_SLICES["right_arm"]] = joints[11:18]
+        action[ACTION_SLICES["right_gripper"]] = target.grippers[1]
         return np.clip(action, ACTION_LOWER, ACTION_UPPER)
 
+    def _solve(self, data: mujoco.MjData, target: BodyTarget) -> np.ndarray:
+        """The goal posture ``[18]`` for trunk, left and right arm."""
+        preferred = self._preferred(target)
+        if not target.hands:
+            self._goal = preferred
+            return preferred
+        self._posture.set_target(self._to_model(preferred))
+        self._posture.set_cost(self._to_model(self._posture_cost(target)))
+        for side, hand in target.hands.items():
+            self._aim(data, side, hand)
+        start = preferred if self._goal is None else self._goal
+        goal, error = self._descend(start, list(target.hands))
+        if error > _ACCEPTED_ERROR_M:
+            # The last goal may lie in another branch of solutions; the preferred one is the anchor.
+            again, again_error = self._descend(preferred, list(target.hands))
+            if again_error < error:
+                goal = again
+        self._goal = goal
+        return goal
+
+    def _descend(self, start: np.ndarray, sides: list[str]) -> tuple[np.ndarray, float]:
+        """Gauss-Newton steps from ``start`` ``[18]``; returns the posture and its error [m]."""
+        self.configuration.update(self._to_model(start))
+        hands = [self._hands[side] for side in sides]
+        tasks: list[mink.Task] = [self._posture, *hands]
+        for _ in range(_ITERATIONS):
+            step = mink.solve_ik(
+                self.configuration, tasks, 1.0, "daqp", damping=_DAMPING, limits=self._limits
+            )
+            # Long Newton steps overshoot into joint limits and never come back.
+            step *= min(1.0, _NEWTON_STEP_RAD / max(float(np.abs(step).max()), 1e-9))
+            self.configuration.integrate_inplace(step, 1.0)
+            if np.abs(step).max() < _CONVERGED_RAD:
+                break
+        errors = [np.linalg.norm(hand.compute_error(self.configuration)[:3]) for hand in hands]
+        joints = self.configuration.q[self._order]
+        return np.clip(joints, self._lower, self._upper), float(max(errors))
+
     def _aim(self, data: mujoco.MjData, side: str, hand: HandTarget) -> None:
-        """Set one hand's task to the next point on the straight way to its target, base frame."""
-        position, rotation = self.robot.hand_pose(data, side)
-        way = hand.position - position
-        distance = float(np.linalg.norm(way))
-        fraction = min(1.0, hand.lead / max(distance, 1e-9))
-        turn = mink.SO3.from_matrix(rotation.T @ hand.rotation).log()
-        angle = float(np.linalg.norm(turn))
-        step = mink.SO3.exp(turn * min(1.0, 3.0 * hand.lead / max(angle, 1e-9)))
+        """Set one hand's task, in the base frame, to its target or the next point on the way."""
+        goal_position, goal_rotation = hand.position, hand.rotation
+        if hand.lead is not None:
+            position, rotation = self.robot.hand_pose(data, side)
+            way = hand.position - position
+            far = max(float(np.linalg.norm(way)), 1e-9)
+            goal_position = position + min(1.0, hand.lead / far) * way
+            turn = mink.SO3.from_matrix(rotation.T @ hand.rotation).log()
+            angle = max(float(np.linalg.norm(turn)), 1e-9)
+            step = mink.SO3.exp(turn * min(1.0, _TURN_PER_LEAD * hand.lead / angle))
+            goal_rotation = rotation @ step.as_matrix()
         base_position = data.site_xpos[self.robot.base_site]
         base_rotation = data.site_xmat[self.robot.base_site].reshape(3, 3)
         pose = mink.SE3.from_rotation_and_translation(
-            mink.SO3.from_matrix(base_rotation.T @ rotation @ step.as_matrix()),
-            base_rotation.T @ (position + fraction * way - base_position),
+            mink.SO3.from_matrix(base_rotation.T @ goal_rotation),
+            base_rotation.T @ (goal_position - base_position),
         )
         self._hands[side].set_target(pose)
         self._hands[side].set_orientation_cost(hand.orientation_cost)
 
-    def _posture_goal(self, actual: np.ndarray, target: BodyTarget) -> np.ndarray:
-        """Preferred joints ``[18]``, at most one posture step away where they are to be reached."""
+    def _preferred(self, target: BodyTarget) -> np.ndarray:
+        """Preferred joints ``[18]``, within the limits."""
         arms = {side: target.arms.get(side, getattr(HOME, f"{side}_arm")) for side in SIDES}
         wanted = np.concatenate([target.trunk, arms["left"], arms["right"]])
-        way = wanted - actual
-        for group in (slice(0, 4), slice(4, 11), slice(11, 18)):
-            farthest = np.abs(way[group]).max()
-            way[group] *= min(1.0, _POSTURE_STEP / max(farthest, 1e-9))
-        return actual + way
+        return np.clip(wanted, self._lower, self._upper)
 
     def _posture_cost(self, target: BodyTarget) -> np.ndarray:
         """Weights ``[18]``: stiff trunk, stiff idle arms, nearly free busy arms."""
@@ -172,6 +206,18 @@ class WholeBodyControl:
         ordered = np.zeros(self.model.nv)
         ordered[self._order] = values
         return ordered
+
+
+def _bounded_step(way: np.ndarray) -> np.ndarray:
+    """Shorten a way ``[18]`` in joint space, trunk and each arm keeping their directions."""
+    step = way.copy()
+    for group, most in (
+        (slice(0, 4), _TRUNK_STEP),
+        (slice(4, 11), _ARM_STEP),
+        (slice(11, 18), _ARM_STEP),
+    ):
+        step[group] *= min(1.0, most / max(float(np.abs(way[group]).max()), 1e-9))
+    return step
 
 
 def base_velocity_towards(

@@ -83,8 +83,8 @@ class Posture:
 # Knees slightly bent, chest upright, both hands held forward above table height and in view.
 HOME = Posture(
     trunk=np.array([0.60, -1.00, -0.50, 0.0]),
-    left_arm=np.array([0.30, 0.25, 0.0, -1.70, 0.0, 0.0, 0.0]),
-    right_arm=np.array([0.30, -0.25, 0.0, -1.70, 0.0, 0.0, 0.0]),
+    left_arm=np.array([0.30, 0.25, 0.0, -1.95, 0.0, 0.0, 0.0]),
+    right_arm=np.array([0.30, -0.25, 0.0, -1.95, 0.0, 0.0, 0.0]),
     grippers=(1.0, 1.0),
 )
 
@@ -105,12 +105,8 @@ class Robot:
         self.arm_qpos, self.arm_dof = {}, {}
         self.finger_qpos, self.finger_dof = {}, {}
         for side in SIDES:
-            self.arm_qpos[side], self.arm_dof[side] = self._joints(
-                names.ARM_JOINTS[side]
-            )
-            self.finger_qpos[side], self.finger_dof[side] = self._joints(
-                names.FINGER_JOINTS[side]
-            )
+            self.arm_qpos[side], self.arm_dof[side] = self._joints(names.ARM_JOINTS[side])
+            self.finger_qpos[side], self.finger_dof[side] = self._joints(names.FINGER_JOINTS[side])
         actuators = [
             *names.BASE_JOINTS,
             *names.TRUNK_JOINTS,
@@ -122,9 +118,7 @@ class Robot:
         kind = mujoco.mjtObj.mjOBJ_ACTUATOR
         self.actuators = np.array([self._id(kind, name) for name in actuators])
         site = mujoco.mjtObj.mjOBJ_SITE
-        self.hand_sites = {
-            side: self._id(site, names.HAND_SITES[side]) for side in SIDES
-        }
+        self.hand_sites = {side: self._id(site, names.HAND_SITES[side]) for side in SIDES}
         self.base_site = self._id(site, names.BASE_SITE)
 
     def apply_action(self, data: mujoco.MjData, action: np.ndarray) -> None:
@@ -201,12 +195,8 @@ class Robot:
             trunk, left_arm, right_arm: joint positions [rad], clipped to the limits.
             grippers: (left, right) openings in [-1, 1].
         """
-        joints = np.concatenate(
-            [trunk, left_arm, [grippers[0]], right_arm, [grippers[1]]]
-        )
-        action = np.clip(
-            np.concatenate([np.zeros(3), joints]), ACTION_LOWER, ACTION_UPPER
-        )
+        joints = np.concatenate([trunk, left_arm, [grippers[0]], right_arm, [grippers[1]]])
+        action = np.clip(np.concatenate([np.zeros(3), joints]), ACTION_LOWER, ACTION_UPPER)
         data.qpos[self.base_qpos] = base_pose
         data.qpos[self.trunk_qpos] = action[ACTION_SLICES["trunk"]]
         for side in SIDES:
@@ -229,18 +219,14 @@ class Robot:
         velocity[:2] = _rotation(-self.base_pose(data)[2]) @ velocity[:2]
         return velocity
 
-    def hand_pose(
-        self, data: mujoco.MjData, side: str
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def hand_pose(self, data: mujoco.MjData, side: str) -> tuple[np.ndarray, np.ndarray]:
         """World position ``[3]`` [m] and rotation ``[3, 3]`` of the site between the fingers."""
         site = self.hand_sites[side]
         return data.site_xpos[site].copy(), data.site_xmat[site].reshape(3, 3).copy()
 
     def gripper(self, data: mujoco.MjData, side: str) -> float:
         """Opening of one gripper in [-1, 1]: the finger sum mapped from [0, 0.1] m."""
-        return float(
-            data.qpos[self.finger_qpos[side]].sum() / names.FINGER_TRAVEL_M - 1.0
-        )
+        return float(data.qpos[self.finger_qpos[side]].sum() / names.FINGER_TRAVEL_M - 1.0)
 
     def _hand_block(self, data: mujoco.MjData, side: str) -> np.ndarray:
         """``[39]``: arm qpos, sin, cos, qvel, hand position, quaternion, finger qpos, qvel."""

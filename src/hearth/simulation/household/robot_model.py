@@ -75,9 +75,7 @@ def add_robot(spec: mujoco.MjSpec) -> None:
     configure_physics(spec)
     base = spec.worldbody.add_body(name=BASE_BODY, gravcomp=1)
     slide, hinge = mujoco.mjtJoint.mjJNT_SLIDE, mujoco.mjtJoint.mjJNT_HINGE
-    for name, kind, axis in zip(
-        BASE_JOINTS, (slide, slide, hinge), (_X, _Y, _Z), strict=True
-    ):
+    for name, kind, axis in zip(BASE_JOINTS, (slide, slide, hinge), (_X, _Y, _Z), strict=True):
         base.add_joint(name=name, type=kind, axis=axis)
     base.add_site(name=BASE_SITE, size=[0.01] * 3, rgba=[0, 0, 0, 0])
     _cylinder(base, (0, 0, 0.035), (0, 0, 0.20), 0.25, _WHITE, 30.0)
@@ -91,9 +89,7 @@ def add_robot(spec: mujoco.MjSpec) -> None:
 
 def _add_trunk(base: mujoco.MjsBody) -> mujoco.MjsBody:
     """Ankle, knee, hip (pitch) and waist (yaw); the hip turns the other way, as on the R1Pro."""
-    shin = _link(
-        base, "shin", _ANKLE, TRUNK_JOINTS[0], _Y, (TRUNK_LOWER[0], TRUNK_UPPER[0]), 1.0
-    )
+    shin = _link(base, "shin", _ANKLE, TRUNK_JOINTS[0], _Y, (TRUNK_LOWER[0], TRUNK_UPPER[0]), 1.0)
     _capsule(shin, (0, 0, 0.02), (0, 0, _SHIN_M), 0.06, _WHITE, 5.0)
     thigh = _link(
         shin,
@@ -151,13 +147,9 @@ def _add_arm(chest: mujoco.MjsBody, side: str) -> None:
     shoulder_at = (_SHOULDER[0], sign * _SHOULDER[1], _SHOULDER[2])
     pitch = _link(chest, f"{side}_shoulder", shoulder_at, names[0], _Y, ranges[0], 0.15)
     _capsule(pitch, (0, 0, 0), (0, sign * 0.03, 0), 0.062, _DARK, 1.0)
-    roll = _link(
-        pitch, f"{side}_roll", (0, sign * 0.03, 0), names[1], _X, ranges[1], 0.15
-    )
+    roll = _link(pitch, f"{side}_roll", (0, sign * 0.03, 0), names[1], _X, ranges[1], 0.15)
     _capsule(roll, (0, 0, -0.01), (0, 0, -0.10), 0.052, _WHITE, 1.0)
-    upper = _link(
-        roll, f"{side}_upper_arm", (0, 0, -0.12), names[2], _Z, ranges[2], 0.1
-    )
+    upper = _link(roll, f"{side}_upper_arm", (0, 0, -0.12), names[2], _Z, ranges[2], 0.1)
     _capsule(upper, (0, 0, -0.02), (0, 0, 0.12 - _UPPER_ARM_M), 0.045, _GREY, 1.0)
     elbow = _link(
         upper,
@@ -170,9 +162,7 @@ def _add_arm(chest: mujoco.MjsBody, side: str) -> None:
     )
     _cylinder(elbow, (0, -0.045, 0), (0, 0.045, 0), 0.047, _DARK, 0.5)
     _capsule(elbow, (0, 0, -0.03), (0, 0, -0.12), 0.042, _WHITE, 0.6)
-    forearm = _link(
-        elbow, f"{side}_forearm", (0, 0, -0.13), names[4], _Z, ranges[4], 0.06
-    )
+    forearm = _link(elbow, f"{side}_forearm", (0, 0, -0.13), names[4], _Z, ranges[4], 0.06)
     _capsule(forearm, (0, 0, -0.02), (0, 0, 0.13 - _FOREARM_M), 0.037, _WHITE, 0.6)
     wrist = _link(
         forearm,
@@ -184,9 +174,7 @@ def _add_arm(chest: mujoco.MjsBody, side: str) -> None:
         0.04,
     )
     _capsule(wrist, (0, 0, -0.01), (0, 0, -_WRIST_M), 0.032, _DARK, 0.3)
-    palm = _link(
-        wrist, HAND_BODIES[side], (0, 0, -_WRIST_M), names[6], _X, ranges[6], 0.04
-    )
+    palm = _link(wrist, HAND_BODIES[side], (0, 0, -_WRIST_M), names[6], _X, ranges[6], 0.04)
     _add_hand(palm, side)
 
 
@@ -237,9 +225,7 @@ def _add_hand(palm: mujoco.MjsBody, side: str) -> None:
 
 def _add_actuators(spec: mujoco.MjSpec) -> None:
     """23 actuators in action order; both fingers of a hand are coupled by a joint equality."""
-    for name, gain, force in zip(
-        BASE_JOINTS, (4000, 4000, 1500), (3000, 3000, 1000), strict=True
-    ):
+    for name, gain, force in zip(BASE_JOINTS, (4000, 4000, 1500), (3000, 3000, 1000), strict=True):
         _actuator(spec, name, name, force).set_to_velocity(kv=gain)
     for index, name in enumerate(TRUNK_JOINTS):
         _actuator(spec, name, name, 1500).set_to_position(
@@ -251,9 +237,7 @@ def _add_actuators(spec: mujoco.MjSpec) -> None:
                 kp=(900, 900, 600, 600, 250, 200, 200)[index], dampratio=1.0
             )
         first, second = FINGER_JOINTS[side]
-        _actuator(spec, GRIPPER_ACTUATORS[side], first, 40).set_to_position(
-            kp=800, kv=40
-        )
+        _actuator(spec, GRIPPER_ACTUATORS[side], first, 40).set_to_position(kp=800, kv=40)
         equality = spec.add_equality(name=f"{side}_finger_coupling")
         equality.type = mujoco.mjtEq.mjEQ_JOINT
         equality.objtype = mujoco.mjtObj.mjOBJ_JOINT
@@ -261,9 +245,7 @@ def _add_actuators(spec: mujoco.MjSpec) -> None:
         equality.data[:5] = [0.0, 1.0, 0.0, 0.0, 0.0]
 
 
-def _actuator(
-    spec: mujoco.MjSpec, name: str, joint: str, force: float
-) -> mujoco.MjsActuator:
+def _actuator(spec: mujoco.MjSpec, name: str, joint: str, force: float) -> mujoco.MjsActuator:
     """An empty actuator on ``joint`` with a symmetric force limit [N or N m]."""
     return spec.add_actuator(
         name=name,

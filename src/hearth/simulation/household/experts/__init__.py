@@ -1,0 +1,26 @@
+"""Scripted experts: one file per task, built from shared closed-loop skills."""
+
+from __future__ import annotations
+
+from hearth.core.errors import SimulationError, choices
+from hearth.simulation.household.experts.expert import Expert
+from hearth.simulation.household.experts.noise import NoisyExecution
+from hearth.simulation.household.experts.picking_up_trash import PickingUpTrash
+from hearth.simulation.household.experts.turning_on_radio import TurningOnRadio
+
+__all__ = ["EXPERTS", "Expert", "NoisyExecution", "create"]
+
+EXPERTS: dict[str, type[Expert]] = {
+    expert.task: expert for expert in (TurningOnRadio, PickingUpTrash)
+}
+
+
+def create(task: str) -> Expert:
+    """A new expert for a task of the embedded benchmark.
+
+    Raises:
+        SimulationError: no expert knows this task; the message lists the valid ones.
+    """
+    if task not in EXPERTS:
+        raise SimulationError(f"no scripted expert for task '{task}': {choices(task, EXPERTS)}")
+    return EXPERTS[task]()

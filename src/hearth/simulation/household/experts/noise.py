@@ -1,0 +1,34 @@
+"""Disturbing what an expert executes, so that demonstrations show how to recover."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hearth.core.seeds import generator
+from hearth.simulation.household.robot import ACTION_LOWER, ACTION_SIZE, ACTION_SLICES, ACTION_UPPER
+
+_DECAY = 0.92
+_BASE_SCALE = 0.6  # m/s of base noise for a radian of arm noise
+
+
+class NoisyExecution:
+    """Ornstein-Uhlenbeck noise on arm targets, and a little on the base velocity.
+
+    Args:
+        seed: of the noise alone.
+        scale: standard deviation of the noise on arm joints [rad]; 0 turns it off.
+    """
+
+    def __init__(self, seed: int, scale: float = 0.04) -> None:
+        self._random = generator(seed, "execution noise")
+        self._deviation = np.zeros(ACTION_SIZE)
+        self._deviation[ACTION_SLICES["left_arm"]] = scale
+        self._deviation[ACTION_SLICES["right_arm"]] = scale
+        self._deviation[ACTION_SLICES["base"]] = scale * _BASE_SCALE
+        self._state = np.zeros(ACTION_SIZE)
+
+    def __call__(self, action: np.ndarray, gain: float) -> np.ndarray:
+        """The action to execute: ``action`` plus noise times ``gain``, within the limits."""
+        fresh = self._random.standard_normal(ACTION_SIZE) * self._deviation
+        self._state = _DECAY * self._state + np.sqrt(1.0 - _DECAY**2) * fresh
+        return np.clip(action + gain * self._state, ACTION_LOWER, ACTION_UPPER)

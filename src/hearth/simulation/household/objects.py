@@ -8,7 +8,8 @@ from hearth.simulation.household import shapes
 from hearth.simulation.household.shapes import box, capsule, cylinder, trim
 
 BUTTON_TRAVEL_M = 0.012
-RADIO_HEIGHT_M = 0.17
+RADIO_HEIGHT_M = 0.13
+RADIO_HALF_DEPTH_M = 0.085
 CAN_RADIUS_M = 0.033
 CAN_HEIGHT_M = 0.122
 BOTTLE_RADIUS_M = 0.032
@@ -29,18 +30,21 @@ _ROUND = {"condim": 6, "friction": [1.0, 0.01, 0.002]}
 
 
 def radio(body: mujoco.MjsBody) -> None:
-    """A table radio, 0.17 m high, with a round push button in the middle of its top.
+    """A table radio, 0.13 m high, with a round push button in the middle of its top.
 
-    The button slides down against a spring; :class:`toggles.Toggle` reads its travel.
+    Low and heavy enough that a press does not tip it. The button slides down against a spring;
+    :class:`toggles.Toggle` reads its travel.
     """
-    top = RADIO_HEIGHT_M
-    box(body, (0, 0, top / 2), (0.065, 0.15, top / 2), (0.72, 0.42, 0.26), mass=2.0)
-    trim(box(body, (-0.066, 0, top / 2), (0.004, 0.14, top / 2 - 0.012), (0.93, 0.86, 0.72)))
+    top, deep = RADIO_HEIGHT_M, RADIO_HALF_DEPTH_M
+    front = -deep - 0.001
+    box(body, (0, 0, top / 2), (deep, 0.15, top / 2), (0.72, 0.42, 0.26), mass=3.0)
+    trim(box(body, (front, 0, top / 2), (0.004, 0.14, top / 2 - 0.012), (0.93, 0.86, 0.72)))
     for y in (-0.085, 0.085):
-        trim(cylinder(body, (-0.07, y, 0.085), 0.045, 0.004, shapes.CHARCOAL, quat=_FACING_FRONT))
-    light = box(body, (-0.071, 0, 0.06), (0.005, 0.012, 0.012), (0.30, 0.10, 0.10))
+        at = (front - 0.004, y, top / 2)
+        trim(cylinder(body, at, 0.042, 0.004, shapes.CHARCOAL, quat=_FACING_FRONT))
+    light = box(body, (front - 0.004, 0, 0.05), (0.005, 0.012, 0.012), (0.30, 0.10, 0.10))
     trim(light).name = f"{body.name}_light"
-    trim(capsule(body, (0.05, 0.13, top), (0.06, 0.22, top + 0.2), 0.004, shapes.STEEL))
+    trim(capsule(body, (0.06, 0.13, top), (0.07, 0.20, top + 0.2), 0.004, shapes.STEEL))
     button = body.add_body(name=f"{body.name}_button", pos=[0, 0, top])
     button.add_joint(
         name=f"{body.name}_button",

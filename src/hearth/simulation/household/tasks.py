@@ -116,7 +116,7 @@ def _turning_on_radio() -> Layout:
             Thing("lamp", furniture.lamp, (2.2, -1.2, 0.0)),
         ),
         movable=(radio,),
-        start=(0.10, 0.0, 0.0),
+        start=(-0.05, 0.0, 0.0),
         viewer=((-1.3, -1.7, 2.0), (0.6, 0.0, 0.75)),
         reference_distance={"base": 0.5, "left": 1.0, "right": 1.5},
     )

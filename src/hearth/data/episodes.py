@@ -10,6 +10,7 @@ One blob with offsets reads a third faster than HDF5's variable-length arrays.
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,9 +68,54 @@ def open_file(path: Path) -> Iterator[h5py.File]:
         ) from error
 
 
+class _Output(io.FileIO):
+    """A file that HDF5 writes into, which keeps a failure until HDF5 is done.
+
+    On a full disk the HDF5 library fails again while it closes the file, and takes the whole
+    process down with a segmentation fault.
+    """
+
+    failure: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        try:
+            while len(rest) and self.failure is None:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.failure = error
+        return size
+
+    def truncate(self, size: int | None = None, /) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.failure = self.failure or error
+            return size or 0
+
+
+@contextlib.contextmanager
+def _create_file(path: Path) -> Iterator[h5py.File]:
+    """Create a file atomically.
+
+    Raises:
+        HearthError: it cannot be written, e.g. the disk is full; `path` is left as it was.
+    """
+    with atomic_path(path) as temporary, _Output(temporary, "r+") as output:
+        try:
+            with h5py.File(output, "w") as file:
+                yield file
+        except Exception:
+            if output.failure is None:
+                raise
+        if output.failure is not None:
+            raise output.failure
+
+
 def write_part(path: Path, episode: Episode, attributes: Mapping[str, Any]) -> None:
     """Write one episode atomically to a file of its own, in the group `episode`."""
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    with _create_file(path) as file:
         group = file.create_group("episode")
         for name in ("actions", "state", "stage", "timestamp", "frame_index"):
             group.create_dataset(name, data=getattr(episode, name))
@@ -114,11 +160,10 @@ def concatenate(
         held_out: episode index -> whether it is kept for validation.
     """
     with contextlib.ExitStack() as stack:
-        temporary = stack.enter_context(atomic_path(path))
         previous = None
         if path in sources.values():
             previous = stack.enter_context(h5py.File(path, "r", locking=False))
-        target = stack.enter_context(h5py.File(temporary, "w"))
+        target = stack.enter_context(_create_file(path))
         target.attrs.update(attributes)
         for index in sorted(sources):
             if sources[index] == path and previous is not None:

@@ -12,6 +12,8 @@ import functools
 import multiprocessing
 import os
 import shutil
+import signal
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -110,6 +112,8 @@ def prepare_task(settings: Settings, task: str, workers: int = 1) -> dict[str, A
             }
             write_json(marker_path, marker)
         shutil.rmtree(parts)
+    if marker["quarantine"]:
+        print(_bad_episodes(task, len(due), marker["quarantine"]), file=sys.stderr)
     return marker
 
 
@@ -201,7 +205,11 @@ def _each(
 
 
 def _end_with_parent() -> None:
-    """Let a worker die with its parent: a killed parent cannot tell it to stop."""
+    """Let a worker die with its parent, which cannot tell it to stop once it is killed.
+
+    Ctrl-C reaches the workers too; they end without a traceback, and the parent reports it.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -251,14 +259,17 @@ def _check_quarantine(
     task: str, total: int, quarantine: list[dict[str, Any]], allowed: float
 ) -> None:
     bad = len(quarantine)
-    if bad <= allowed * total and bad < total:
-        return
-    lines = [f"  {item['episode_index']:08d}: {item['reason']}" for item in quarantine[:_SHOWN]]
-    more = [f"  and {bad - _SHOWN} more"] if bad > _SHOWN else []
-    raise DataError(
-        f"{task}: {bad} of {total} episodes are bad; data.allowed_bad_fraction allows "
-        f"{int(allowed * total)}:\n" + "\n".join([*lines, *more])
-    )
+    if bad > allowed * total or bad == total:
+        limit = f"data.allowed_bad_fraction allows {int(allowed * total)}"
+        raise DataError(f"{_bad_episodes(task, total, quarantine)}\n{limit}")
+
+
+def _bad_episodes(task: str, total: int, quarantine: list[dict[str, Any]]) -> str:
+    lines = [f"{task}: {len(quarantine)} of {total} episodes are bad:"]
+    lines += [f"  {item['episode_index']:08d}: {item['reason']}" for item in quarantine[:_SHOWN]]
+    if len(quarantine) > _SHOWN:
+        lines.append(f"  and {len(quarantine) - _SHOWN} more")
+    return "\n".join(lines)
 
 
 def _join(

@@ -203,6 +203,25 @@ def test_kill_at_any_moment_then_completes(
     assert not parts.exists()
 
 
+def test_full_disk_is_named_and_leaves_no_half_file(make_dataset: Maker, tmp_path: Path) -> None:
+    settings = make_dataset({RADIO: [30]})
+    (tmp_path / "settings.json").write_text(settings.model_dump_json())
+    script = (
+        "import resource; from hearth.core.settings import Settings\n"
+        "from hearth.data.prepare import prepare_task\n"
+        f"settings = Settings.model_validate_json(open(r'{tmp_path / 'settings.json'}').read())\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        f"prepare_task(settings, '{RADIO}')\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert found.returncode != 0 and "HearthError: cannot write" in found.stderr
+    folder = Results.of(settings).episodes(RADIO).parent
+    assert [path.name for path in folder.rglob("*") if path.is_file()] == []
+    assert prepare_task(settings, RADIO)["episodes"] == 1
+
+
 def spoil(settings: Settings, benchmark: Benchmark, fault: str) -> None:
     """Damage episode 10."""
     dataset = dataset_of(settings, benchmark)
@@ -247,7 +266,11 @@ def spoil(settings: Settings, benchmark: Benchmark, fault: str) -> None:
     ],
 )
 def test_bad_episodes_fail_or_are_listed(
-    make_dataset: Maker, benchmark_facts: Benchmark, fault: str, message: str
+    make_dataset: Maker,
+    benchmark_facts: Benchmark,
+    capsys: pytest.CaptureFixture[str],
+    fault: str,
+    message: str,
 ) -> None:
     settings = make_dataset()
     spoil(settings, benchmark_facts, fault)
@@ -255,7 +278,7 @@ def test_bad_episodes_fail_or_are_listed(
         prepare_task(settings, RADIO)
     assert not Results.of(settings).prepared(RADIO).exists()
     marker = prepare_task(change(settings, allowed_bad_fraction=0.5), RADIO)
-    assert marker["episodes"] == 1
+    assert marker["episodes"] == 1 and "1 of 2 episodes are bad" in capsys.readouterr().err
     assert [bad["episode_index"] for bad in marker["quarantine"]] == [10]
     with h5py.File(Results.of(settings).episodes(RADIO)) as file:
         assert set(file) == {"0"}

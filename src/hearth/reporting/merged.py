@@ -132,9 +132,14 @@ def load_evaluation(root: Path | str, name: str, tasks: Sequence[str]) -> Evalua
                 )
             results[task] = result
         except DataError as error:
-            faults.append(str(error))
+            faults.append(fault_text(error, root))
     absent = tuple(task for task in tasks if task not in results)
     return Evaluation(name, split or "unknown", results, absent, tuple(faults))
+
+
+def fault_text(error: DataError, root: Path | str) -> str:
+    """The message with paths relative to the results root: the same on every machine."""
+    return str(error).replace(f"{Path(root)}/", "")
 
 
 def load_task_result(path: Path | str, evaluation: str, task: str) -> TaskResult:

@@ -19,7 +19,7 @@ from hearth.reporting import figures
 from hearth.reporting.curves import read_curves
 from hearth.reporting.intervals import Difference, Interval
 from hearth.reporting.leaderboard import Leaderboard, Row, gap_text
-from hearth.reporting.merged import ABSENT, STATUSES, Episode, Evaluation
+from hearth.reporting.merged import ABSENT, STATUSES, Episode, Evaluation, fault_text
 from hearth.reporting.posters import write_poster
 
 _PACKAGES = ("hearth", "numpy", "scipy", "matplotlib", "mujoco", "jax", "flax", "bddl")
@@ -56,7 +56,7 @@ def write_page(root: Path, leaderboard: Leaderboard, report: ReportSettings) -> 
         evaluation.name: _matrix(root, leaderboard.folder, evaluation)
         for evaluation in leaderboard.evaluations
     }
-    clips = _clips(leaderboard.folder, matrices[main.name], faults)
+    clips = _clips(root, leaderboard.folder, matrices[main.name], faults)
     kept |= {Path(clip.poster).name for _, shown in clips for clip in shown}
     template = _environment().get_template("index.html.j2")
     html = template.render(
@@ -117,7 +117,7 @@ def _write_figures(
         try:
             curves = read_curves(Results(root).tensorboard(path.name))
         except DataError as error:
-            faults.append(str(error))
+            faults.append(fault_text(error, root))
             continue
         if curves:
             draw = figures.draw_training(curves)
@@ -147,7 +147,7 @@ def _cell(root: Path, evaluation: str, task: str, episode: Episode) -> Cell:
 
 
 def _clips(
-    folder: Path, matrix: Sequence[tuple[str, list[Cell]]], faults: list[str]
+    root: Path, folder: Path, matrix: Sequence[tuple[str, list[Cell]]], faults: list[str]
 ) -> list[tuple[str, list[Clip]]]:
     """Per task the first success and the first episode that was no success, if filmed."""
     shown = []
@@ -158,9 +158,9 @@ def _clips(
             for cell in [c for c in filmed if (c.kind == "success") == wanted][:1]:
                 name = f"figures/poster-{task}-{cell.kind}.jpg"
                 try:
-                    write_poster(folder / str(cell.video), folder / name)
+                    write_poster(root / str(cell.episode.video), folder / name)
                 except DataError as error:
-                    faults.append(str(error))
+                    faults.append(fault_text(error, root))
                     continue
                 clips.append(Clip(caption, cell, name))
         if clips:

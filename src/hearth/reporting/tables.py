@@ -7,9 +7,9 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from hearth.core.errors import EvaluationError
 from hearth.core.files import write_text
@@ -55,19 +55,28 @@ def print_table(leaderboard: Leaderboard, console: Console | None = None) -> Non
     """Print the leaderboard, faults and what is incomplete included."""
     console = console or Console(width=None if Console().is_terminal else 120)
     percent = f"{100 * leaderboard.confidence:g} % interval"
-    table = Table(title=f"Leaderboard ({percent} in brackets)", title_justify="left")
-    for name in ("", "evaluation", "split"):
+    table = Table(
+        title=f"Leaderboard ({percent} in brackets)", title_justify="left", box=box.SIMPLE_HEAD,
+        collapse_padding=True, pad_edge=False,
+    )  # fmt: skip
+    for name in ("", "evaluation"):
         table.add_column(name, no_wrap=True)
-    for name in ("q", "success rate", f"q against {leaderboard.baseline or 'a baseline'}"):
-        table.add_column(name, justify="right")
-    table.add_column("episodes", justify="right")
-    table.add_column("state")
+    for name in ("q", "success rate"):
+        table.add_column(name, justify="right", no_wrap=True)
+    if leaderboard.baseline:
+        table.add_column(f"q against {leaderboard.baseline}", justify="right", no_wrap=True)
+    table.add_column("episodes", justify="right", no_wrap=True)
     for row in leaderboard.rows:
-        state = Text("complete") if row.complete else Text(f"INCOMPLETE: {gap_text(row)}", "red")
-        shown = (_interval_text(row.q), _interval_text(row.success))
-        against, due = _difference_text(row.difference), str(row.episodes_due)
-        table.add_row(str(row.rank), row.evaluation, row.split, *shown, against, due, state)
+        name = f"{row.evaluation}\n{row.split}" + ("" if row.complete else "\nINCOMPLETE")
+        shown = [_interval_text(row.q), _interval_text(row.success)]
+        shown += [_difference_text(row.difference)] if leaderboard.baseline else []
+        style = "" if row.complete else "red"
+        table.add_row(str(row.rank), name, *shown, str(row.episodes_due), style=style)
     console.print(table)
+    # Said apart from the table too: a narrow terminal must not cut it off.
+    for row in leaderboard.rows:
+        if not row.complete:
+            console.print(f"INCOMPLETE: {row.evaluation}: {gap_text(row)}", style="red")
     for fault in leaderboard.faults:
         console.print(f"fault: {fault}", style="red", markup=False, highlight=False)
 
@@ -75,16 +84,16 @@ def print_table(leaderboard: Leaderboard, console: Console | None = None) -> Non
 def _interval_text(value: Interval) -> str:
     if value.low is None or value.high is None:
         return f"{value.estimate:.3f}"
-    return f"{value.estimate:.3f} \\[{value.low:.3f}, {value.high:.3f}]"
+    return f"{value.estimate:.3f}\n\\[{value.low:.3f}, {value.high:.3f}]"
 
 
 def _difference_text(value: Difference | None) -> str:
     if value is None:
         return ""
-    text = f"{value.estimate:+.3f}"
+    text = f"{value.estimate:+.3f}, p = {value.p_value:.2g}"
     if value.low is not None and value.high is not None:
-        text += f" \\[{value.low:+.3f}, {value.high:+.3f}]"
-    return f"{text} p = {value.p_value:.2g}"
+        text += f"\n\\[{value.low:+.3f}, {value.high:+.3f}]"
+    return text
 
 
 def _csv(rows: Sequence[Row]) -> str:

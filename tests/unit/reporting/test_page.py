@@ -104,7 +104,15 @@ def test_text_is_escaped_and_says_what_happened(root):
     assert "crashed (signal &lt;11&gt;)" in text
     assert "signal <11>" not in text
     assert "INCOMPLETE: 1 crashed, 1 task without a result" in text
-    assert "trash.json does not exist" in text
+    assert "evaluation/trained/trash.json does not exist" in text
+    assert str(root) not in text  # the page is the same on every machine
+
+
+def test_nothing_readable_still_makes_a_page(tmp_path):
+    write_leaderboard(tmp_path, ["none"], ["radio"], ReportSettings(), seed=0)
+    text, _ = read_page(tmp_path)
+    assert "No merged result of <strong>none</strong> could be read." in text
+    assert "INCOMPLETE" in text
 
 
 def test_first_success_and_first_failure_of_the_main_evaluation(root):

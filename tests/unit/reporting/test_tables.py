@@ -115,9 +115,18 @@ def test_incomplete_is_an_error_unless_allowed(root):
 def test_the_terminal_shows_gaps_and_faults(root):
     text = io.StringIO()
     print_table(incomplete(root), Console(file=text, width=200))
-    assert "INCOMPLETE: 1 crashed" in text.getvalue()
+    assert "INCOMPLETE: broken: 1 crashed, 1 task without a result" in text.getvalue()
     assert "trash.json does not exist" in text.getvalue()
-    assert "0.650 [0." in text.getvalue()
+    assert "[0." in text.getvalue()
+
+
+def test_the_terminal_shows_intervals_in_eighty_columns(root):
+    text = io.StringIO()
+    board = build_leaderboard(root, ["trained", "untrained"], TASKS, REPORT, seed=0)
+    print_table(board, Console(file=text, width=80))
+    trained = board.rows[0]
+    assert f"[{trained.q.low:.3f}, {trained.q.high:.3f}]" in text.getvalue()
+    assert f"[{trained.difference.low:+.3f}, {trained.difference.high:+.3f}]" in text.getvalue()
 
 
 def test_incomplete_is_written_and_said(root):

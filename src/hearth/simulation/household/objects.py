@@ -15,7 +15,7 @@ CAN_HEIGHT_M = 0.122
 BOTTLE_RADIUS_M = 0.032
 BOTTLE_HEIGHT_M = 0.23
 ASHCAN_HALF_WIDTH_M = 0.17
-ASHCAN_HEIGHT_M = 0.38
+ASHCAN_HEIGHT_M = 0.35
 SHEET_HALF_SIZE_M = (0.15, 0.007, 0.22)
 SHEET_SPACING_M = 0.15
 TOTE_HALF_SIZE_M = (0.16, 0.125, 0.08)
@@ -68,9 +68,9 @@ def can(body: mujoco.MjsBody) -> None:
 
 
 def ashcan(body: mujoco.MjsBody) -> None:
-    """An open-topped bin, 0.34 m wide and 0.38 m high."""
+    """An open-topped bin, 0.34 m wide and 0.35 m high."""
     wide, tall, thick = ASHCAN_HALF_WIDTH_M, ASHCAN_HEIGHT_M / 2, 0.008
-    box(body, (0, 0, 0.01), (wide, wide, 0.01), shapes.TEAL, mass=1.2)
+    box(body, (0, 0, 0.01), (wide, wide, 0.01), shapes.TEAL, mass=2.0)
     for sign in (-1, 1):
         at = sign * (wide - thick)
         box(body, (at, 0, tall), (thick, wide, tall), shapes.TEAL, mass=0.3)

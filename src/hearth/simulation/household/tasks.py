@@ -124,7 +124,7 @@ def _turning_on_radio() -> Layout:
 
 def _picking_up_trash() -> Layout:
     edge = 0.55
-    cans = ((0.74, 0.38), (0.86, 0.10), (0.74, -0.20))
+    cans = ((0.74, 0.42), (0.86, 0.15), (0.74, -0.12))
     ashcan = Thing(
         "ashcan",
         objects.ashcan,

@@ -200,7 +200,9 @@ def _content_hash(files: dict[str, str], statistics: Statistics) -> str:
 
 def _npz(arrays: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
-    np.savez(buffer, **{name: np.asarray(arrays[name]) for name in sorted(arrays)})
+    np.savez(
+        buffer, allow_pickle=False, **{name: np.asarray(arrays[name]) for name in sorted(arrays)}
+    )
     return buffer.getvalue()
 
 

@@ -15,7 +15,7 @@ from hearth.core.results import Results
 from hearth.core.seeds import generator
 from hearth.core.settings import Settings
 from hearth.core.statistics import Statistics
-from hearth.training.loop import Job
+from hearth.training.job import Job
 
 HORIZON, IMAGE_SIZE, BATCH = 6, 16, 4
 TASK = "turning_on_radio"

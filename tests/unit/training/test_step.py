@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hearth.benchmark import load_benchmark
+from hearth.core.settings import RunSettings
+from hearth.model import presets
+from hearth.policy.network import NetworkDefinition
+from hearth.training.checkpoint import Checkpoints
+from hearth.training.state import TrainState, initial_state, learning_rate
+from hearth.training.step import Step, augment, average_decay, make_step
+
+from .conftest import HORIZON, IMAGE_SIZE, make_batch, make_settings
+
+
+@pytest.fixture(scope="module")
+def pieces() -> tuple[NetworkDefinition, RunSettings, Step]:
+    # The same settings as the runs of test_loop, so that the compiled step is shared.
+    settings = make_settings(Path("unused"))
+    benchmark = load_benchmark("household")
+    config = presets.config(settings.model, benchmark, IMAGE_SIZE, HORIZON)
+    definition = NetworkDefinition(config)
+    run = settings.run("main")
+    return definition, run, make_step(definition, run, jnp.eye(HORIZON * 23), seed=0)
+
+
+def copied(state: TrainState) -> dict[str, np.ndarray]:
+    leaves = jax.tree_util.tree_leaves_with_path(state)
+    return {jax.tree_util.keystr(path): np.array(leaf, copy=True) for path, leaf in leaves}
+
+
+def test_the_rate_warms_up_and_ends_at_the_final_fraction() -> None:
+    run = RunSettings(steps=1000, warmup_steps=100, learning_rate=2e-3)
+    rate = learning_rate(run)
+    values = np.array([float(rate(step)) for step in range(1001)])
+    assert 0 < values[0] < 1e-4
+    assert values.argmax() == 100 and values.max() == pytest.approx(2e-3)
+    assert values[1000] == pytest.approx(2e-3 * 0.02)
+    assert (np.diff(values[:100]) > 0).all() and (np.diff(values[100:]) < 0).all()
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_the_rate_of_very_short_runs_is_finite(steps: int) -> None:
+    rate = learning_rate(RunSettings(steps=steps, warmup_steps=100))
+    assert np.isfinite([float(rate(step)) for step in range(steps + 1)]).all()
+
+
+def test_the_average_follows_quickly_at_first_and_slowly_later() -> None:
+    decay = [float(average_decay(0.998, jnp.asarray(step))) for step in (0, 90, 10_000)]
+    assert decay == pytest.approx([0.1, 0.91, 0.998])
+
+
+def test_a_step_moves_every_parameter_and_mixes_the_average(
+    pieces: tuple[NetworkDefinition, RunSettings, Step],
+) -> None:
+    definition, run, step = pieces
+    state = initial_state(definition, run, seed=0)
+    before = copied(state)
+    state, metrics = step(state, make_batch(0))
+    after = copied(state)
+    assert int(state.step) == 1
+    assert {"total", "action", "stage", "gradient_norm", "learning_rate"} <= metrics.keys()
+    moved = [name for name in definition.shapes if name.split("/")[0] != "task_table"]
+    assert moved
+    for name in moved:
+        old, new = before[f".parameters['{name}']"], after[f".parameters['{name}']"]
+        mixed = after[f".average['{name}']"]
+        np.testing.assert_allclose(mixed, 0.1 * old + 0.9 * new, atol=1e-6)
+    still = [
+        name for name in moved
+        if np.array_equal(before[f".parameters['{name}']"], after[f".parameters['{name}']"])
+    ]  # fmt: skip
+    # At the start the expert's gates are closed, so nothing behind them has a gradient yet.
+    assert len(still) < len(moved) / 2, still
+
+
+def test_randomness_belongs_to_the_step_number(
+    pieces: tuple[NetworkDefinition, RunSettings, Step],
+) -> None:
+    definition, run, step = pieces
+    totals = []
+    for number in (0, 0, 1):
+        state = initial_state(definition, run, seed=0)
+        state = TrainState(jnp.int32(number), state.parameters, state.average, state.optimizer)
+        totals.append(float(step(state, make_batch(0))[1]["total"]))
+    assert totals[0] == totals[1] != totals[2]
+
+
+def test_a_checkpoint_holds_the_state_it_was_given(
+    pieces: tuple[NetworkDefinition, RunSettings, Step], tmp_path: Path
+) -> None:
+    """The next steps reuse the state's memory while the checkpoint is still being written."""
+    definition, run, step = pieces
+    state, _ = step(initial_state(definition, run, seed=0), make_batch(0))
+    expected = copied(state)
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(state, 12.5)
+        for number in range(1, 8):
+            state, _ = step(state, make_batch(number))
+        checkpoints.wait()
+        found = checkpoints.restore_newest(initial_state(definition, run, seed=1))
+    assert found is not None and found[1] == 12.5
+    restored = copied(found[0])
+    assert restored.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(restored[name], array, err_msg=name)
+
+
+def test_two_checkpoints_are_kept(
+    pieces: tuple[NetworkDefinition, RunSettings, Step], tmp_path: Path
+) -> None:
+    definition, run, step = pieces
+    state = initial_state(definition, run, seed=0)
+    with Checkpoints(tmp_path) as checkpoints:
+        assert checkpoints.restore_newest(state) is None
+        for number in range(3):
+            state, _ = step(state, make_batch(number))
+            checkpoints.save(state, 0.0)
+            checkpoints.save(state, 0.0)
+        checkpoints.wait()
+        assert checkpoints.steps == [2, 3]
+
+
+def test_augmentation_changes_state_and_brightness_only() -> None:
+    batch = make_batch(0, batch_size=64)
+    out = augment(batch, jax.random.key(0), state_noise=0.02, brightness_jitter=0.1)
+    difference = np.asarray(out["state"]) - batch["state"]
+    assert 0.018 < difference.std() < 0.022
+    for name, image in batch["images"].items():
+        ratio = np.asarray(out["images"][name]) / np.maximum(image, 1)
+        inside = (image > 0) & (image < 230)
+        assert ratio[inside].min() >= 0.9 - 1e-5 and ratio[inside].max() <= 1.1 + 1e-5
+        assert np.asarray(out["images"][name]).max() <= 255
+        per_image = [ratio[i][inside[i]] for i in range(64)]
+        assert max(np.ptp(values) for values in per_image) < 1e-5, "one factor an image"
+        assert np.std([values[0] for values in per_image]) > 0.03
+    for key in ("actions", "action_mask", "task", "stage"):
+        assert out[key] is batch[key]
+
+
+def test_no_augmentation_leaves_the_numbers() -> None:
+    batch = make_batch(0)
+    out = augment(batch, jax.random.key(0), state_noise=0.0, brightness_jitter=0.0)
+    np.testing.assert_array_equal(out["state"], batch["state"])
+    np.testing.assert_array_equal(out["images"]["head"], batch["images"]["head"])

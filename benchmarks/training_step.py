@@ -3,7 +3,8 @@ for every flow sample (one prefix pass per sample instead of one for all; report
 
     python benchmarks/training_step.py [--batch 32] [--samples 2] [--rounds 20]
 
-Both are timed in turns within one run, so a machine that others use slows both alike.
+Both are timed in turns within one run, so a machine that others use slows both alike. CPU time
+(of all threads) says what a step costs where wall time mostly says who else is computing.
 """
 
 from __future__ import annotations
@@ -62,8 +63,8 @@ def training_step(model: ModelConfig) -> tuple[Callable[..., State], State]:
     return jax.jit(step, donate_argnums=0), (parameters, optimizer.init(parameters))
 
 
-def compare(batch_size: int, samples: int, rounds: int) -> dict[str, list[float]]:
-    """Milliseconds per step of both variants, `rounds` timings each, taken in turns."""
+def compare(batch_size: int, samples: int, rounds: int) -> dict[str, np.ndarray]:
+    """Wall and CPU milliseconds per step of both variants, [rounds, 2], taken in turns."""
     benchmark = load_benchmark("household")
     shared = config(ModelSettings(preset="tiny", flow_samples=samples), benchmark, image_size=64)
     batch = random_batch(shared, batch_size)
@@ -71,15 +72,16 @@ def compare(batch_size: int, samples: int, rounds: int) -> dict[str, list[float]
     single = dataclasses.replace(shared, flow_samples=1)
     variants = {"prefix shared": (shared, batch), "prefix per sample": (single, repeated)}
     runs = {name: [*training_step(model), data] for name, (model, data) in variants.items()}
-    milliseconds: dict[str, list[float]] = {name: [] for name in runs}
+    milliseconds: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
     for index in range(rounds + 1):
         for name, run in runs.items():
             step, state, data = run
-            start = time.perf_counter()
+            wall, processor = time.perf_counter(), time.process_time()
             run[1] = jax.block_until_ready(step(state, data, jax.random.key(index)))
             if index:  # the first call compiles
-                milliseconds[name].append(1e3 * (time.perf_counter() - start))
-    return milliseconds
+                spent = time.perf_counter() - wall, time.process_time() - processor
+                milliseconds[name].append((1e3 * spent[0], 1e3 * spent[1]))
+    return {name: np.asarray(values) for name, values in milliseconds.items()}
 
 
 def main() -> None:
@@ -90,9 +92,14 @@ def main() -> None:
     arguments = parser.parse_args()
     timings = compare(arguments.batch, arguments.samples, arguments.rounds)
     for name, values in timings.items():
-        print(f"{name:18} median {np.median(values):7.1f} ms  best {min(values):7.1f} ms")
-    ratios = np.asarray(timings["prefix per sample"]) / np.asarray(timings["prefix shared"])
-    print(f"prefix per sample / prefix shared: {np.median(ratios):.2f}")
+        wall, processor = np.median(values, axis=0)
+        best = values.min(axis=0)
+        print(
+            f"{name:18} wall median {wall:6.1f} best {best[0]:6.1f} ms, "
+            f"CPU median {processor:6.1f} best {best[1]:6.1f} ms"
+        )
+    ratios = np.median(timings["prefix per sample"] / timings["prefix shared"], axis=0)
+    print(f"prefix per sample / prefix shared: wall {ratios[0]:.2f}, CPU {ratios[1]:.2f}")
 
 
 if __name__ == "__main__":

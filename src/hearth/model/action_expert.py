@@ -13,6 +13,7 @@ from flax import nnx
 
 from hearth.model.embeddings import Table, sine_cosine
 from hearth.model.kv_mixing import KeysAndValues
+from hearth.model.linear import Linear
 from hearth.model.presets import ModelConfig
 from hearth.model.transformer import FeedForward, SelfAttention, attend, normalise
 
@@ -44,19 +45,19 @@ class ActionExpert(nnx.Module):
 
     def __init__(self, config: ModelConfig, rngs: nnx.Rngs) -> None:
         self.width = config.width
-        self.action_in = nnx.Linear(config.action_width, config.width, rngs=rngs)
+        self.action_in = Linear(config.action_width, config.width, rngs=rngs)
         self.positions = Table(config.horizon, config.width, rngs)
-        self.time_in = nnx.Linear(config.width, config.width, rngs=rngs)
-        self.time_out = nnx.Linear(config.width, config.width, rngs=rngs)
+        self.time_in = Linear(config.width, config.width, rngs=rngs)
+        self.time_out = Linear(config.width, config.width, rngs=rngs)
         self.layers = nnx.List([ExpertLayer(config, rngs) for _ in range(config.expert_layers)])
         # All norms in one product. Zero: every layer starts as the identity, gates closed.
-        self.modulation = nnx.Linear(
+        self.modulation = Linear(
             config.width,
             (_MODULATIONS * config.expert_layers + 2) * config.width,
             kernel_init=nnx.initializers.zeros_init(),
             rngs=rngs,
         )
-        self.action_out = nnx.Linear(config.width, config.action_width, rngs=rngs)
+        self.action_out = Linear(config.width, config.action_width, rngs=rngs)
 
     def __call__(
         self, noisy: jax.Array, time: jax.Array, prefix: Sequence[KeysAndValues]

@@ -16,6 +16,7 @@ from flax import nnx
 from hearth.model.action_expert import ActionExpert
 from hearth.model.embeddings import Table
 from hearth.model.kv_mixing import KeysAndValues, KVMixing
+from hearth.model.linear import Linear
 from hearth.model.masks import FUSED_BLOCK, RELIABLE_BLOCK, additive, block_mask
 from hearth.model.presets import MAXIMUM_STAGES, ModelConfig
 from hearth.model.stage_fusion import FUSION_TOKENS, StageFusion, valid_stages
@@ -52,10 +53,10 @@ class PolicyNetwork(nnx.Module):
         self.position_table = Table(config.tokens_per_camera, width, rngs)
         self.task_table = Table(len(config.stage_counts), width, rngs)
         self.stage_fusion = StageFusion(config, rngs)
-        self.state_in = nnx.Linear(config.action_width, width, rngs=rngs)
+        self.state_in = Linear(config.action_width, width, rngs=rngs)
         self.layers = nnx.List([PrefixLayer(config, rngs) for _ in range(config.prefix_layers)])
         self.stage_norm = Norm(width)
-        self.stage_head = nnx.Linear(width, MAXIMUM_STAGES, rngs=rngs)
+        self.stage_head = Linear(width, MAXIMUM_STAGES, rngs=rngs)
         self.kv_mixing = KVMixing(config)
         self.expert = ActionExpert(config, rngs)
 

@@ -8,6 +8,7 @@ import numpy as np
 from flax import nnx
 
 from hearth.model.embeddings import Table, sine_cosine
+from hearth.model.linear import Linear
 from hearth.model.presets import ModelConfig
 
 FUSION_TOKENS = 4
@@ -24,12 +25,12 @@ class StageFusion(nnx.Module):
         # Row of (task, stage) in the learned table: tasks one after another.
         self.first_rows = tuple(int(row) for row in np.cumsum(counts) - counts)
         self.stage_table = Table(int(counts.sum()), half, rngs)
-        self.task_gate = nnx.Linear(2 * width, width, rngs=rngs)
-        self.sine_cosine_gate = nnx.Linear(2 * width, half, rngs=rngs)
-        self.learned_gate = nnx.Linear(2 * width, half, rngs=rngs)
-        self.balanced_in = nnx.Linear(2 * width, 2 * width, rngs=rngs)
-        self.balanced_out = nnx.Linear(2 * width, width, rngs=rngs)
-        self.stage_projection = nnx.Linear(width, width, rngs=rngs)
+        self.task_gate = Linear(2 * width, width, rngs=rngs)
+        self.sine_cosine_gate = Linear(2 * width, half, rngs=rngs)
+        self.learned_gate = Linear(2 * width, half, rngs=rngs)
+        self.balanced_in = Linear(2 * width, 2 * width, rngs=rngs)
+        self.balanced_out = Linear(2 * width, width, rngs=rngs)
+        self.stage_projection = Linear(width, width, rngs=rngs)
 
     def __call__(self, task_embedding: jax.Array, task: jax.Array, stage: jax.Array) -> jax.Array:
         """[B, W], int32[B], int32[B] with stage < stage count of the task -> [B, 4, W]."""

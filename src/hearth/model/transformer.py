@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from hearth.model.linear import Linear, gelu, product
 from hearth.model.presets import ModelConfig
 
 _EPSILON = 1e-6
@@ -21,8 +22,8 @@ class SelfAttention(nnx.Module):
         self.heads = config.heads
         self.head_width = config.head_width
         inner = config.heads * config.head_width
-        self.project_in = nnx.Linear(config.width, 3 * inner, use_bias=False, rngs=rngs)
-        self.project_out = nnx.Linear(inner, config.width, use_bias=False, rngs=rngs)
+        self.project_in = Linear(config.width, 3 * inner, use_bias=False, rngs=rngs)
+        self.project_out = Linear(inner, config.width, use_bias=False, rngs=rngs)
 
     def project(
         self, x: jax.Array, rows: slice | None = None
@@ -33,8 +34,8 @@ class SelfAttention(nnx.Module):
             queries, keys, values = jnp.split(self.project_in(x), 3, axis=-1)
         else:
             kernel = self.project_in.kernel[...]
-            queries = x[:, rows] @ kernel[:, :inner]
-            keys, values = jnp.split(x @ kernel[:, inner:], 2, axis=-1)
+            queries = product(x[:, rows], kernel[:, :inner])
+            keys, values = jnp.split(product(x, kernel[:, inner:]), 2, axis=-1)
         split = (self.heads, self.head_width)
         return tuple(y.reshape(*y.shape[:-1], *split) for y in (queries, keys, values))  # type: ignore[return-value]
 
@@ -47,11 +48,11 @@ class FeedForward(nnx.Module):
     """Two-layer perceptron with GELU."""
 
     def __init__(self, config: ModelConfig, rngs: nnx.Rngs) -> None:
-        self.project_in = nnx.Linear(config.width, config.mlp_width, use_bias=False, rngs=rngs)
-        self.project_out = nnx.Linear(config.mlp_width, config.width, use_bias=False, rngs=rngs)
+        self.project_in = Linear(config.width, config.mlp_width, use_bias=False, rngs=rngs)
+        self.project_out = Linear(config.mlp_width, config.width, use_bias=False, rngs=rngs)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        return self.project_out(jax.nn.gelu(self.project_in(x), approximate=True))
+        return self.project_out(gelu(self.project_in(x)))
 
 
 class Norm(nnx.Module):

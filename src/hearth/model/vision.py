@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from hearth.core.errors import SettingsError
+from hearth.model.linear import Linear, gelu
 from hearth.model.presets import ModelConfig
 
 
@@ -29,7 +30,7 @@ class VisionStem(nnx.Module):
         inputs = (3 * first_patch**2, *(4 * width for width in config.stem_widths))
         outputs = (*config.stem_widths, config.width)
         self.layers = nnx.List(
-            [nnx.Linear(i, o, rngs=rngs) for i, o in zip(inputs, outputs, strict=True)]
+            [Linear(i, o, rngs=rngs) for i, o in zip(inputs, outputs, strict=True)]
         )
 
     def __call__(self, images: jax.Array) -> jax.Array:
@@ -37,7 +38,7 @@ class VisionStem(nnx.Module):
         # One transposition, of bytes, leaves only reshapes between the layers.
         features = scale_images(space_to_depth(images, self.patch_size, self.merges))
         for layer in self.layers[:-1]:
-            features = jax.nn.gelu(layer(features), approximate=True)
+            features = gelu(layer(features))
             features = features.reshape(*features.shape[:-2], -1)
         return self.layers[-1](features)
 

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from hearth.model.linear import Linear, gelu, product
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(3, 7), (7, 3), (5, 5)])
+def test_product_has_the_gradients_of_a_matrix_product(inputs: int, outputs: int) -> None:
+    keys = jax.random.split(jax.random.key(0), 3)
+    x = jax.random.normal(keys[0], (2, 4, inputs))
+    kernel = jax.random.normal(keys[1], (inputs, outputs))
+    weights = jax.random.normal(keys[2], (2, 4, outputs))
+    ours = jax.grad(lambda x, k: jnp.sum(weights * product(x, k)), (0, 1))(x, kernel)
+    plain = jax.grad(lambda x, k: jnp.sum(weights * (x @ k)), (0, 1))(x, kernel)
+    np.testing.assert_allclose(product(x, kernel), x @ kernel, rtol=1e-6)
+    for one, two in zip(ours, plain, strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-5)
+
+
+def test_gelu_has_the_librarys_values_and_slopes() -> None:
+    x = jnp.linspace(-6.0, 6.0, 101)
+    np.testing.assert_array_equal(gelu(x), jax.nn.gelu(x, approximate=True))
+    slopes = jax.grad(lambda x: jnp.sum(gelu(x)))(x)
+    expected = jax.grad(lambda x: jnp.sum(jax.nn.gelu(x, approximate=True)))(x)
+    np.testing.assert_allclose(slopes, expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_linear_is_the_librarys_layer(use_bias: bool) -> None:
+    ours = Linear(4, 6, use_bias=use_bias, rngs=nnx.Rngs(0))
+    library = nnx.Linear(4, 6, use_bias=use_bias, rngs=nnx.Rngs(0))
+    if use_bias:
+        ours.bias[...] = library.bias[...] = jnp.arange(6.0)  # type: ignore[index]
+    x = jax.random.normal(jax.random.key(1), (2, 3, 4))
+    np.testing.assert_allclose(ours(x), library(x), atol=1e-6)

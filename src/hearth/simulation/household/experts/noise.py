@@ -9,6 +9,9 @@ from hearth.simulation.household.robot import ACTION_LOWER, ACTION_SIZE, ACTION_
 
 _DECAY = 0.92
 _BASE_SCALE = 0.6  # m/s of base noise for a radian of arm noise
+# Experts command from the measured joints, so noise on the command moves the arm on and on while
+# it lasts, about 1 / (1 - _DECAY) steps; this share keeps the arm within about `scale` of its way.
+_PER_STEP = 0.4
 
 
 class NoisyExecution:
@@ -16,14 +19,14 @@ class NoisyExecution:
 
     Args:
         seed: of the noise alone.
-        scale: standard deviation of the noise on arm joints [rad]; 0 turns it off.
+        scale: how far arm joints are pushed off their way [rad], roughly; 0 turns it off.
     """
 
     def __init__(self, seed: int, scale: float = 0.04) -> None:
         self._random = generator(seed, "execution noise")
         self._deviation = np.zeros(ACTION_SIZE)
-        self._deviation[ACTION_SLICES["left_arm"]] = scale
-        self._deviation[ACTION_SLICES["right_arm"]] = scale
+        self._deviation[ACTION_SLICES["left_arm"]] = scale * _PER_STEP
+        self._deviation[ACTION_SLICES["right_arm"]] = scale * _PER_STEP
         self._deviation[ACTION_SLICES["base"]] = scale * _BASE_SCALE
         self._state = np.zeros(ACTION_SIZE)
 

@@ -51,9 +51,9 @@ class PickingUpTrash(Expert):
             lambda: hand_rotation(0.0, _PITCH + (_DROP_PITCH - _PITCH) * self._near_bin()),
         )
         yield from skills.arrive(self, _SIDE, hand_tolerance=0.05)
-        skills.aim(self, _SIDE, lambda: self._can(name), rotation, lead=0.025)
-        yield from skills.arrive(self, _SIDE, hand_tolerance=0.018, limit=40)
         self.precise = True
+        skills.aim(self, _SIDE, lambda: self._can(name), rotation, lead=0.03)
+        yield from skills.arrive(self, _SIDE, hand_tolerance=0.018, limit=40)
         yield from skills.close_gripper(self, _SIDE)
 
     def _drop(self, name: str) -> Actions:

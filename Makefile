@@ -10,6 +10,8 @@ STAMP := .venv/.installed
 TEST_STAMP := .venv/.installed-test
 SNAKEMAKE = $(BIN)/snakemake --configfile $(CONFIG) --profile $(PROFILE) $(if $(SET),--config set="$(SET)")
 
+REPORT = $(BIN)/hearth report --config $(CONFIG) $(foreach pair,$(SET),--set $(pair))
+
 .PHONY: help setup demo test check format schemas lock unlock
 
 help: ## list the targets
@@ -22,8 +24,8 @@ $(STAMP): requirements.lock requirements-installer.lock pyproject.toml scripts/s
 	@touch $(STAMP)
 
 demo: $(STAMP) ## the workflow of CONFIG (default config/demo.yaml); SET="key=value ..." overrides
-	@$(SNAKEMAKE)
-	@$(BIN)/hearth report --config $(CONFIG) $(foreach pair,$(SET),--set $(pair)) --show
+	@$(SNAKEMAKE) || { $(REPORT); exit 1; }
+	@$(REPORT) --show
 
 $(TEST_STAMP): $(STAMP)
 	@scripts/setup.sh test

@@ -9,26 +9,35 @@ from hearth.commands.options import add_command, settings_of
 
 
 def _add_report(subparsers: Any) -> None:
-    add_command(subparsers, "report", "write the leaderboard tables, figures and page", _report)
+    parser = add_command(
+        subparsers, "report", "write the leaderboard tables, figures and page", _report
+    )
+    parser.add_argument(
+        "--show", action="store_true", help="print the table of an existing leaderboard only"
+    )
 
 
 def _report(options: argparse.Namespace) -> int:
     from hearth.core.results import Results
     from hearth.core.selection import select_tasks
     from hearth.evaluation.merge import ensure_merged
+    from hearth.reporting.leaderboard import build_leaderboard
     from hearth.reporting.tables import print_table, write_leaderboard
 
     settings, benchmark = settings_of(options)
     tasks = select_tasks(settings, benchmark.task_names)
-    for evaluation in settings.evaluations:
-        for task in tasks:
-            ensure_merged(settings, evaluation, task)
     results = Results.of(settings)
-    leaderboard = write_leaderboard(
+    if not options.show:
+        for evaluation in settings.evaluations:
+            for task in tasks:
+                ensure_merged(settings, evaluation, task)
+    build = build_leaderboard if options.show else write_leaderboard
+    leaderboard = build(
         results.root, list(settings.evaluations), tasks, settings.report, settings.seed
     )
     print_table(leaderboard)
     print(f"page: {results.leaderboard / 'index.html'}")
+    leaderboard.check_complete(settings.report)
     return 0
 
 

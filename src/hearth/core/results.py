@@ -85,6 +85,12 @@ class Results:
         """
         return self.evaluation(evaluation) / f"{task}.incomplete.json"
 
+    def merged_result(self, evaluation: str, task: str) -> Path:
+        """The merge that a report reads: the incomplete one where there is no complete one."""
+        complete = self.task_result(evaluation, task)
+        incomplete = self.incomplete_result(evaluation, task)
+        return incomplete if incomplete.exists() and not complete.exists() else complete
+
     # --- logs ---
     def log(self, *parts: str) -> Path:
         return self.root.joinpath("logs", *parts[:-1], f"{parts[-1]}.log")

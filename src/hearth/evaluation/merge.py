@@ -50,14 +50,26 @@ def merge_task(settings: Settings, evaluation: str, task: str) -> dict[str, Any]
 
 
 def merge_and_write(settings: Settings, evaluation: str, task: str) -> dict[str, Any]:
-    """Merge, write the task's result whatever its completeness, and return it."""
+    """Merge, write the task's result whatever its completeness, and return it.
+
+    An incomplete merge that the settings do not allow has a name of its own
+    (`Results.incomplete_result`): the workflow's target appears only when it is true.
+    """
     merged = merge_task(settings, evaluation, task)
-    write_json(Results.of(settings).task_result(evaluation, task), merged)
+    results = Results.of(settings)
+    complete = results.task_result(evaluation, task)
+    incomplete = results.incomplete_result(evaluation, task)
+    if merged["complete"] or settings.report.allow_incomplete:
+        write_json(complete, merged)
+        incomplete.unlink(missing_ok=True)
+    else:
+        write_json(incomplete, merged)
+        complete.unlink(missing_ok=True)
     return merged
 
 
 def ensure_merged(settings: Settings, evaluation: str, task: str) -> None:
-    """Write the task's result if there is none, so that a report shows what is missing."""
+    """Merge a task that has no complete result, so that a report shows what is missing."""
     if not Results.of(settings).task_result(evaluation, task).exists():
         merge_and_write(settings, evaluation, task)
 

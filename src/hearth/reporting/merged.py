@@ -123,7 +123,7 @@ def load_evaluation(root: Path | str, name: str, tasks: Sequence[str]) -> Evalua
     split = ""
     for task in tasks:
         try:
-            result = load_task_result(Results(Path(root)).task_result(name, task), name, task)
+            result = load_task_result(Results(Path(root)).merged_result(name, task), name, task)
             split = split or result.split
             if result.split != split:
                 raise DataError(

@@ -50,7 +50,9 @@ def test_missing_and_crashed_episodes_score_zero_and_stay_in_the_denominator(set
     assert first["normalized_time"] == 1.25 and first["video"] is None
     assert third["q"] == 0.0 and third["normalized_time"] is None
     assert fourth["status"] == "missing" and fourth["reason"] == "not run yet"
-    assert read_json(Results.of(made).task_result("trained", TASK)) == merged
+    # The workflow's target must not appear while anything is crashed or missing.
+    assert not Results.of(made).task_result("trained", TASK).exists()
+    assert read_json(Results.of(made).merged_result("trained", TASK)) == merged
 
 
 def test_a_result_of_another_policy_or_configuration_is_missing(settings):
@@ -88,14 +90,18 @@ def test_a_policy_that_does_not_exist_yet_merges_to_all_missing(settings):
     assert merged["policy_hash"] is None and merged["counts"]["missing"] == 2
 
 
-def test_ensure_merged_writes_only_what_is_not_there(settings):
+def test_ensure_merged_refreshes_incomplete_results_and_keeps_complete_ones(settings):
     made = settings(instances=1)
-    path = Results.of(made).task_result("trained", TASK)
+    results = Results.of(made)
     ensure_merged(made, "trained", TASK)
-    assert read_json(path)["counts"]["missing"] == 1
+    assert read_json(results.incomplete_result("trained", TASK))["counts"]["missing"] == 1
     write_result(made, 301)
     ensure_merged(made, "trained", TASK)
-    assert read_json(path)["counts"]["missing"] == 1
+    assert not results.incomplete_result("trained", TASK).exists()
+    assert read_json(results.task_result("trained", TASK))["complete"]
+    results.episode("trained", TASK, 301, 0).unlink()
+    ensure_merged(made, "trained", TASK)
+    assert read_json(results.task_result("trained", TASK))["complete"]
 
 
 def test_unknown_names_are_refused(settings):

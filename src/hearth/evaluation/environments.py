@@ -47,7 +47,4 @@ def household(task: str, benchmark: Benchmark, image_size: int | None) -> Enviro
     from hearth.simulation.household.environment import HouseholdEnvironment
 
     sizes = None if image_size is None else dict.fromkeys(benchmark.cameras, image_size)
-    environment = HouseholdEnvironment(task, benchmark, sizes)
-    # MuJoCo's own 4096-pixel shadow map costs 100 ms a video frame on a CPU, at any video size.
-    environment.model.vis.quality.shadowsize = 512
-    return environment
+    return HouseholdEnvironment(task, benchmark, sizes)

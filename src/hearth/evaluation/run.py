@@ -1,57 +1,23 @@
-"""Evaluate one task: a policy server, simulator workers, and one result file per episode."""
+"""Evaluate one task: keep what is finished, play the rest."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import selectors
 import signal
 import sys
 import threading
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hearth.benchmark import Benchmark, load_benchmark
-from hearth.core.errors import EvaluationError
-from hearth.core.files import write_json
-from hearth.core.progress import Advance, progress
+from hearth.core.progress import progress
 from hearth.core.results import Results
 from hearth.core.seeds import integer
-from hearth.core.settings import EvaluationSettings, Settings
+from hearth.core.settings import Settings
 from hearth.evaluation import identity
 from hearth.evaluation.environments import factory_name
-from hearth.evaluation.episode import EpisodeJob, crashed_result
-from hearth.evaluation.processes import PolicyServer, WorkerProcess, describe_exit
-from hearth.evaluation.worker import Assignment, Setup
-
-_SERVER_START_SECONDS = 900.0
-_TICK_SECONDS = 0.5
-
-
-@dataclass(frozen=True)
-class Backends:
-    """What plays the two sides; tests put stand-ins here.
-
-    Attributes:
-        environment: ``module:function`` of the environment factory.
-        server: command of the policy server without its port, None for the scripted expert.
-    """
-
-    environment: str
-    server: tuple[str, ...] | None
-
-
-@dataclass
-class _Episode:
-    """One due episode and what has happened to it."""
-
-    key: identity.Key
-    attempts: int = 0
-    server: PolicyServer | None = None
-    reason: str = ""
-    log: list[str] = field(default_factory=list)
+from hearth.evaluation.scheduler import Backends, Scheduler
 
 
 def evaluate_task(
@@ -88,7 +54,7 @@ def evaluate_task(
     counts = {"due": len(due), "kept": len(due) - len(missing), "finished": 0, "crashed": 0}
     if missing:
         with _terminable(), progress(f"{evaluation}: {task}", len(missing)) as advance:
-            run = _Run(settings, benchmark, evaluation, task, backends, hashes, advance)
+            run = Scheduler(settings, benchmark, evaluation, task, backends, hashes, advance)
             counts.update(run.play(missing))
     return counts
 
@@ -125,196 +91,3 @@ def _terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-class _Run:
-    """The processes of one `evaluate_task`. One thread: children end with the thread that
-
-    started them (see serving.lifetime), and nothing needs a lock.
-    """
-
-    def __init__(
-        self,
-        settings: Settings,
-        benchmark: Benchmark,
-        evaluation: str,
-        task: str,
-        backends: Backends,
-        hashes: dict[str, str],
-        advance: Advance,
-    ) -> None:
-        self.settings, self.benchmark = settings, benchmark
-        self.evaluation, self.task = evaluation, task
-        self.wanted: EvaluationSettings = settings.evaluation(evaluation)
-        self.backends, self.hashes, self.advance = backends, hashes, advance
-        self.results = Results.of(settings)
-        self.logs = self.results.evaluation(evaluation) / "logs"
-        self.workers: list[WorkerProcess] = []
-        self.server: PolicyServer | None = None
-        self.failed_starts = 0
-        self.pending: deque[_Episode] = deque()
-        self.counts = {"finished": 0, "crashed": 0}
-
-    def play(self, keys: list[identity.Key]) -> dict[str, int]:
-        """Play these episodes; returns how many finished and how many crashed."""
-        self.pending.extend(_Episode(key) for key in keys)
-        for log in self.logs.glob(f"{self.task}_*.log"):
-            log.unlink()
-        try:
-            while self.pending or any(worker.job for worker in self.workers):
-                self._start_missing()
-                self._assign()
-                self._listen()
-                self._watch()
-        finally:
-            for worker in self.workers:
-                worker.close()
-            if self.server is not None:
-                self.server.stop()
-        return self.counts
-
-    def _start_missing(self) -> None:
-        """Bring workers and server up to what is needed; a dead server is replaced."""
-        busy = sum(worker.job is not None for worker in self.workers)
-        needed = min(self.wanted.workers, busy + len(self.pending))
-        names = {worker.log for worker in self.workers}
-        for index in range(self.wanted.workers):
-            log = self.logs / f"{self.task}_worker{index}.log"
-            if len(self.workers) < needed and log not in names:
-                self.workers.append(WorkerProcess(self._setup(), log))
-        if self.server is not None and self.server.process.poll() is not None:
-            self.server = None
-        if self.backends.server is not None and self.server is None and self.pending:
-            # Waits until it is ready; the workers set up their scenes meanwhile.
-            log = self.logs / f"{self.task}_server.log"
-            self.server = PolicyServer(self.backends.server, log, _SERVER_START_SECONDS)
-
-    def _setup(self) -> Setup:
-        expert = self.backends.server is None
-        return Setup(
-            task=self.task,
-            benchmark=self.benchmark.model_dump(mode="json"),
-            environment=self.backends.environment,
-            image_size=None if expert else self.wanted.image_size,
-            expert=expert,
-            # Shorter than the watchdog, so that a hanging server is told from a hanging simulator.
-            answer_seconds=0.8 * self.wanted.step_timeout_seconds,
-        )
-
-    def _assign(self) -> None:
-        for worker in self.workers:
-            idle = worker.ready and worker.job is None
-            if idle and self.pending and (self.server or self.backends.server is None):
-                episode = self.pending.popleft()
-                episode.attempts += 1
-                episode.server = self.server
-                worker.assign(episode, self._assignment(episode))
-
-    def _assignment(self, episode: _Episode) -> Assignment:
-        return Assignment(
-            job=asdict(self._job(episode)),
-            path=str(self.results.episode(self.evaluation, self.task, *episode.key)),
-            address=self.server.address if self.server else None,
-            provenance=self._provenance(episode),
-        )
-
-    def _job(self, episode: _Episode) -> EpisodeJob:
-        instance, rollout = episode.key
-        task = self.benchmark.task(self.task)
-        # The first rollout starts exactly as the instance says, further ones a little beside.
-        noise = integer(self.settings.seed, "rollout", task.index, instance, rollout)
-        return EpisodeJob(
-            task=self.task,
-            instance_id=instance,
-            rollout_id=rollout,
-            task_index=task.index,
-            time_limit=self.benchmark.time_limit(self.task),
-            frames_per_second=self.benchmark.frames_per_second,
-            start_noise_seed=noise if rollout else None,
-            video_size=self.wanted.video_size if self.wanted.video else None,
-        )
-
-    def _provenance(self, episode: _Episode) -> dict[str, Any]:
-        run = self.wanted.run_for(self.task)
-        bundle = {}
-        if run != identity.EXPERT:
-            bundle = identity.bundle_provenance(self.settings, run)
-        return {
-            **self.hashes,
-            "statistics_hash": bundle.get("fingerprint", {}).get("statistics_hash"),
-            "policy": run,
-            "hearth_version": identity.version("hearth"),
-            "git_commit": identity.git_commit(),
-            "seed": self.settings.seed,
-            "attempts": episode.attempts,
-        }
-
-    def _listen(self) -> None:
-        """Wait for events and handle them."""
-        with selectors.DefaultSelector() as selector:
-            for worker in self.workers:
-                selector.register(worker, selectors.EVENT_READ)
-            heard = [key.fileobj for key, _ in selector.select(_TICK_SECONDS)]
-        for worker in [worker for worker in self.workers if worker in heard]:
-            events, ended = worker.receive()
-            for event in events:
-                if event["event"] == "ready":
-                    worker.ready, self.failed_starts = True, 0
-                elif event["event"] == "finished":
-                    worker.job = None
-                    self.counts["finished"] += 1
-                    self.advance(1, f"{event['status']}, q {event['q']:.2f}")
-                elif event["event"] == "failed":
-                    worker.failure = event
-            if ended:
-                self._ended(worker)
-
-    def _ended(self, worker: WorkerProcess) -> None:
-        worker.process.wait()
-        failure = worker.failure
-        reason = failure["reason"] if failure else describe_exit(worker.process.returncode)
-        if failure and failure["cause"] == "server" and worker.job and self.server:
-            self._drop_server(worker.job.server)
-        if failure and failure["cause"] == "known" and not worker.ready:
-            raise EvaluationError(f"the simulator cannot be started: {reason}")
-        self._give_up(worker, reason)
-
-    def _drop_server(self, server: PolicyServer | None) -> None:
-        """End the server that an episode failed on, unless it has been replaced already."""
-        if server is not None and server is self.server:
-            server.kill()
-            self.server = None
-
-    def _watch(self) -> None:
-        limit = self.wanted.step_timeout_seconds
-        for worker in list(self.workers):
-            waiting = worker.job is not None or not worker.ready
-            if waiting and worker.silent_seconds() > limit:
-                self._give_up(worker, f"no sign of life for {limit:g} s; the watchdog ended it")
-
-    def _give_up(self, worker: WorkerProcess, reason: str) -> None:
-        """Remove a worker that died or hangs, and decide what becomes of its episode."""
-        log, episode = worker.log_tail(), worker.job
-        self.workers.remove(worker)
-        worker.close()
-        if episode is not None:
-            self._retry(episode, reason, log)
-        elif not worker.ready:
-            self.failed_starts += 1
-            if self.failed_starts >= self.wanted.attempts:
-                tail = "\n".join(log)
-                raise EvaluationError(
-                    f"the simulator failed to start {self.failed_starts} times, last it {reason}; "
-                    f"the end of {worker.log}:\n{tail}"
-                )
-
-    def _retry(self, episode: _Episode, reason: str, log: list[str]) -> None:
-        if episode.attempts < self.wanted.attempts:
-            self.pending.appendleft(episode)
-            return
-        path = self.results.episode(self.evaluation, self.task, *episode.key)
-        path.with_suffix(".mp4").unlink(missing_ok=True)
-        result = crashed_result(self._job(episode), reason, log)
-        write_json(path, {**result, "provenance": self._provenance(episode)})
-        self.counts["crashed"] += 1
-        self.advance(1, f"crashed: {reason}")

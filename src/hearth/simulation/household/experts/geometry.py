@@ -56,6 +56,11 @@ def carried_along(target: HandTarget, goal: Pose2, pose: Pose2) -> HandTarget:
     )
 
 
+def yaw_of(rotation: np.ndarray) -> float:
+    """Heading [rad] of a frame's x axis."""
+    return float(np.arctan2(rotation[1, 0], rotation[0, 0]))
+
+
 def wrap_half_turn(angle: float) -> float:
     """An axis direction's angle [rad] in [-pi/2, pi/2)."""
     return (angle + np.pi / 2) % np.pi - np.pi / 2

@@ -1,4 +1,4 @@
-"""Counting how often an expert succeeds: ``python -m hearth.simulation.household.experts.success``."""
+"""Counting an expert's successes: ``python -m hearth.simulation.household.experts.success``."""
 
 from __future__ import annotations
 

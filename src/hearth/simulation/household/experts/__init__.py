@@ -9,7 +9,6 @@ from hearth.simulation.household.experts.moving_boxes_to_storage import MovingBo
 from hearth.simulation.household.experts.noise import NoisyExecution
 from hearth.simulation.household.experts.picking_up_trash import PickingUpTrash
 from hearth.simulation.household.experts.tidying_bedroom import TidyingBedroom
-from hearth.simulation.household.experts.tidying_bedroom import TidyingBedroom
 from hearth.simulation.household.experts.turning_on_radio import TurningOnRadio
 
 __all__ = ["EXPERTS", "Expert", "NoisyExecution", "create"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import mujoco
@@ -72,7 +72,7 @@ class HouseholdEnvironment:
         scope |= {floor.scope: floor.name for floor in self.layout.floors if floor.scope}
         scope[_AGENT_SCOPE] = AGENT
         self.world = World(self.model, self.data, list(scope.values()))
-        self._toggles = _toggles(self.model, scope.values())
+        self._toggles = _toggles(self.model, self.robot, scope.values())
         predicates = Predicates(self.world, self._toggles)
         entities = {name: self.world.entities[body] for name, body in scope.items()}
         self.goals = Goals(task, predicates, entities)
@@ -246,7 +246,11 @@ class HouseholdEnvironment:
 
     def _check_stable(self) -> None:
         # MuJoCo resets the state by itself when it diverges; an episode must not go on from that.
-        worst = (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL)
+        worst = (
+            mujoco.mjtWarning.mjWARN_BADQPOS,
+            mujoco.mjtWarning.mjWARN_BADQVEL,
+            mujoco.mjtWarning.mjWARN_BADQACC,
+        )
         if any(self.data.warning[int(kind)].number for kind in worst):
             raise SimulationError(
                 f"the physics of '{self.task}', instance {self.instance_id}, became unstable at "
@@ -254,11 +258,13 @@ class HouseholdEnvironment:
             )
 
 
-def _toggles(model: mujoco.MjModel, bodies) -> dict[str, Toggle]:
+def _toggles(model: mujoco.MjModel, robot: Robot, bodies: Iterable[str]) -> dict[str, Toggle]:
     """The switch of every named object that has a button."""
+    joints = np.flatnonzero(np.isin(model.jnt_qposadr, [*robot.finger_qpos.values()]))
+    fingers = np.flatnonzero(np.isin(model.geom_bodyid, model.jnt_bodyid[joints]))
     joint = mujoco.mjtObj.mjOBJ_JOINT
     return {
-        name: Toggle(model, name)
+        name: Toggle(model, name, fingers)
         for name in bodies
         if mujoco.mj_name2id(model, joint, f"{name}_button") >= 0
     }

@@ -97,14 +97,14 @@ def plywood(body: mujoco.MjsBody) -> None:
 
 
 def wood_rack(body: mujoco.MjsBody) -> None:
-    """A low rack that holds three sheets upright, 0.15 m apart; the sheets stand on the floor."""
+    """A low, heavy rack for three upright sheets, 0.15 m apart; the sheets stand on the floor."""
     long, tall, gap = 0.18, 0.06, 0.011
     for index in (-1, 0, 1):
         for sign in (-1, 1):
             y = index * SHEET_SPACING_M + sign * (gap + 0.010)
-            box(body, (0, y, tall), (long, 0.010, tall), shapes.CHARCOAL, mass=0.8)
+            box(body, (0, y, tall), (long, 0.010, tall), shapes.CHARCOAL, mass=4.0)
     for x in (-long, long):
-        box(body, (x, 0, 0.02), (0.012, SHEET_SPACING_M + 0.03, 0.02), shapes.CHARCOAL, mass=1.0)
+        box(body, (x, 0, 0.02), (0.012, SHEET_SPACING_M + 0.03, 0.02), shapes.CHARCOAL, mass=3.0)
 
 
 def tote_blue(body: mujoco.MjsBody) -> None:

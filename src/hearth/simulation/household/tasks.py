@@ -164,7 +164,7 @@ def _picking_up_trash() -> Layout:
 
 
 def _bringing_in_wood() -> Layout:
-    edge, rack = 0.50, (0.80, -0.28)
+    edge, rack = 0.60, (0.80, -0.30)
     jitter = (0.10, 0.10)
     return Layout(
         task="bringing_in_wood",

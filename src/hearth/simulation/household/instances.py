@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from hearth.core.seeds import generator
-from hearth.simulation.household.tasks import START_JITTER, Layout
+from hearth.simulation.household.layout import Layout
 
+# Every instance moves the robot's start by up to this much: x, y [m], yaw [rad].
+START_JITTER = (0.09, 0.09, 0.08)
 # Start noise of demonstrations [rad]: arms widely, the trunk less because it carries both arms.
 ARM_NOISE_RAD = 0.09
 TRUNK_NOISE_RAD = 0.03

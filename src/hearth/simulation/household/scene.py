@@ -6,9 +6,9 @@ import mujoco
 import numpy as np
 
 from hearth.simulation.household import shapes
+from hearth.simulation.household.layout import Layout, Thing
 from hearth.simulation.household.robot import add_robot
 from hearth.simulation.household.shapes import box, trim
-from hearth.simulation.household.tasks import Layout, Thing
 
 VIEWER_CAMERA = "viewer"
 _WALL_HEIGHT_M = 2.6

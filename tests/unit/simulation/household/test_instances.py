@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearth.simulation.household.instances import sample_instance, start_noise
-from hearth.simulation.household.tasks import LAYOUTS, START_JITTER
+from hearth.simulation.household.instances import START_JITTER, sample_instance, start_noise
+from hearth.simulation.household.tasks import LAYOUTS
 
 from .scenes import environment, household
 

@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import Any
 
 from hearth.benchmark import Benchmark
-from hearth.core.errors import HearthError, ServingError
+from hearth.core.errors import HearthError
 from hearth.core.files import write_json
 from hearth.evaluation.environments import load_factory
 from hearth.evaluation.episode import Actor, EpisodeJob, ExpertActor, ServerActor, run_episode
-from hearth.serving.client import PolicyClient
+from hearth.serving.client import PolicyClient, ServerLostError
 from hearth.serving.lifetime import end_with_parent
 
 _HEARTBEAT_SECONDS = 0.5
@@ -86,7 +86,7 @@ def main() -> int:
             Worker(events).run(_lines())
         except HearthError as error:
             traceback.print_exc()
-            cause = "server" if isinstance(error, ServingError) else "known"
+            cause = "server" if isinstance(error, ServerLostError) else "known"
             events.send("failed", reason=str(error), cause=cause)
             return 1
         except Exception as error:

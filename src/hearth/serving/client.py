@@ -18,6 +18,10 @@ from hearth.serving import wire
 _POLL_SECONDS = 0.1
 
 
+class ServerLostError(ServingError):
+    """The server does not answer: another one may. Other errors would come back from any server."""
+
+
 def wait_until_healthy(
     host: str, port: int, deadline_seconds: float, alive: Callable[[], bool] = lambda: True
 ) -> None:
@@ -29,7 +33,7 @@ def wait_until_healthy(
         alive: asked between polls; False ends the wait at once (the server's process ended).
 
     Raises:
-        ServingError: the server did not answer in time or ended.
+        ServerLostError: the server did not answer in time or ended.
     """
     end = time.monotonic() + deadline_seconds
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -42,9 +46,9 @@ def wait_until_healthy(
         except (urllib.error.URLError, OSError) as error:
             reason = str(getattr(error, "reason", error))
         if not alive():
-            raise ServingError(f"the policy server for {host}:{port} ended before it was ready")
+            raise ServerLostError(f"the policy server for {host}:{port} ended before it was ready")
         if time.monotonic() >= end:
-            raise ServingError(
+            raise ServerLostError(
                 f"no policy server at {host}:{port} after {deadline_seconds:g} s ({reason})"
             )
         time.sleep(_POLL_SECONDS)
@@ -59,7 +63,7 @@ class PolicyClient:
         answer_seconds: the longest wait for one answer.
 
     Raises:
-        ServingError: no server in time.
+        ServerLostError: no server in time.
     """
 
     def __init__(
@@ -75,7 +79,7 @@ class PolicyClient:
             )  # fmt: skip
             self.metadata: dict[str, Any] = self._receive()
         except (OSError, InvalidHandshake, TimeoutError) as error:
-            raise ServingError(f"cannot connect to {self.address}: {error}") from error
+            raise ServerLostError(f"cannot connect to {self.address}: {error}") from error
 
     def reset(self) -> None:
         """Tell the policy that an episode starts. No answer comes."""
@@ -85,7 +89,8 @@ class PolicyClient:
         """Send one observation map; returns the action, float32[D].
 
         Raises:
-            ServingError: the connection was lost, or the server reports an error.
+            ServerLostError: the connection was lost, or no answer came in time.
+            ServingError: the server reports an error.
         """
         self._send(observation)
         answer = self._receive()
@@ -113,7 +118,7 @@ class PolicyClient:
         try:
             frame = self._socket.recv(timeout=self.answer_seconds)
         except TimeoutError as error:
-            raise ServingError(
+            raise ServerLostError(
                 f"{self.address} did not answer within {self.answer_seconds:g} s"
             ) from error
         except ConnectionClosed as error:
@@ -126,4 +131,6 @@ class PolicyClient:
         return answer
 
     def _lost(self, error: ConnectionClosed) -> ServingError:
-        return ServingError(f"lost the connection to the policy server at {self.address}: {error}")
+        return ServerLostError(
+            f"lost the connection to the policy server at {self.address}: {error}"
+        )

@@ -22,7 +22,7 @@ from websockets.sync.client import connect
 from hearth.core.errors import ServingError
 from hearth.core.files import read_json
 from hearth.serving import wire
-from hearth.serving.client import PolicyClient, wait_until_healthy
+from hearth.serving.client import PolicyClient, ServerLostError, wait_until_healthy
 from hearth.serving.server import serve
 
 FAKES = Path(__file__).parent / "serving_fakes.py"
@@ -103,9 +103,10 @@ def test_each_connection_has_its_own_episode(port):
 def test_an_error_in_the_policy_reaches_its_client_as_text_and_no_other(port, order, message):
     with PolicyClient("127.0.0.1", port) as other, PolicyClient("127.0.0.1", port) as client:
         other.act({})
-        with pytest.raises(ServingError, match=message):
+        with pytest.raises(ServingError, match=message) as caught:
             client.act({"order": order})
-        with pytest.raises(ServingError, match="lost the connection"):
+        assert not isinstance(caught.value, ServerLostError)
+        with pytest.raises(ServerLostError, match="lost the connection"):
             client.act({})
         assert other.act({})[1] == 1
 
@@ -169,6 +170,6 @@ def test_waiting_for_a_server_that_never_comes_ends_with_an_error():
 
 
 def test_an_answer_that_does_not_come_in_time_is_an_error(port):
-    late = pytest.raises(ServingError, match=r"did not answer within 0\.3 s")
+    late = pytest.raises(ServerLostError, match=r"did not answer within 0\.3 s")
     with PolicyClient("127.0.0.1", port, answer_seconds=0.3) as client, late:
         client.act({"order": "sleep"})

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from hearth.benchmark.benchmark import Benchmark
 from hearth.core.errors import TrainingError
-from hearth.core.files import read_json, write_json
+from hearth.core.files import hash_json, read_json, write_json
 from hearth.core.settings import Settings
 from hearth.core.statistics import Statistics
 
@@ -15,12 +16,17 @@ _OPERATIONAL = {"checkpoint_every", "log_every", "devices"}
 
 
 def fingerprint(
-    settings: Settings, run: str, tasks: tuple[str, ...], statistics: Statistics
+    settings: Settings,
+    run: str,
+    benchmark: Benchmark,
+    tasks: tuple[str, ...],
+    statistics: Statistics,
 ) -> dict[str, Any]:
     """The settings and data that determine a run's weights, as JSON values."""
     return {
         "seed": settings.seed,
-        "benchmark": settings.benchmark,
+        "benchmark": benchmark.name,
+        "benchmark_hash": _learned_facts(benchmark),
         "tasks": list(tasks),
         "model": settings.model.model_dump(mode="json"),
         "run": settings.run(run).model_dump(mode="json", exclude=_OPERATIONAL),
@@ -29,6 +35,13 @@ def fingerprint(
         "statistics": settings.statistics.model_dump(mode="json"),
         "statistics_hash": statistics.hash,
     }
+
+
+def _learned_facts(benchmark: Benchmark) -> str:
+    """A hash over what enters the network: robot, cameras and stages, but no lengths or splits."""
+    facts = benchmark.model_dump(mode="json", include={"robot", "cameras"})
+    stages = [[task.index, task.name, task.stages] for task in benchmark.tasks]
+    return hash_json({**facts, "stages": stages})
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:

@@ -56,7 +56,7 @@ def fit(job: Job, *, discard: bool = False) -> None:
     """`train` with its inputs given."""
     folder = job.folder
     with lease(folder):
-        values = fingerprint(job.settings, job.name, job.tasks, job.statistics)
+        values = fingerprint(job.settings, job.name, job.benchmark, job.tasks, job.statistics)
         _make_room(job, values, discard)
         if _is_finished(job, values):
             print(f"run '{job.name}' is finished: {folder}", file=sys.stderr)

@@ -16,6 +16,7 @@ _AT_CAN = (0.56, -0.32)
 _AT_BIN = (0.60, -0.32)
 _BIN_YAW = -0.85
 _HOVER_M = 0.13
+_LIFT_M = 0.18
 _CLEARANCE_M = 0.36
 _DROP_HEIGHT_M = 0.55
 _DROP_PITCH = np.deg2rad(25)
@@ -55,6 +56,9 @@ class PickingUpTrash(Expert):
         skills.aim(self, _SIDE, lambda: self._can(name), rotation, lead=0.03)
         yield from skills.arrive(self, _SIDE, hand_tolerance=0.018, limit=40)
         yield from skills.close_gripper(self, _SIDE)
+        start = self._hand()
+        skills.aim(self, _SIDE, lambda: start + _LIFT_M * skills.UP, rotation, lead=0.05)
+        yield from self.move(lambda: self._hand()[2] > start[2] + 0.7 * _LIFT_M, 15)
 
     def _drop(self, name: str) -> Actions:
         """Carry the can above the bin and let go."""

@@ -31,6 +31,11 @@ def main(arguments: list[str] | None = None) -> int:
     # Snakemake and Slurm end jobs with SIGTERM: turn it into an ordinary exit so that children
     # are ended and temporary files removed.
     signal.signal(signal.SIGTERM, _terminate)
+    if "HEARTH_PARENT" in os.environ:
+        # A Snakemake that is killed by force cannot end its jobs; they end themselves.
+        from hearth.core.lifetime import terminate_after
+
+        terminate_after(int(os.environ.pop("HEARTH_PARENT")))
     try:
         with _logged(getattr(options, "log", None)):
             return options.command(options)

@@ -20,8 +20,8 @@ except HearthError as error:
     raise WorkflowError(str(error))
 
 RESULTS = Results.of(SETTINGS)
-# Jobs find the `hearth` of the Python that runs Snakemake.
-shell.prefix(f"export PATH={Path(sys.executable).parent}:$PATH; ")
+# Jobs find the `hearth` of the Python that runs Snakemake, and end with that Snakemake.
+shell.prefix(f"export PATH={Path(sys.executable).parent}:$PATH HEARTH_PARENT=$PPID; ")
 EXPERTS = SETTINGS.demonstrations is not None
 # Where the demonstrations come from a folder, its index must be there before anything runs.
 DATASET_INDEX = Path(SETTINGS.data.dataset or RESULTS.dataset) / "meta" / "info.json"

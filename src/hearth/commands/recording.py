@@ -14,6 +14,7 @@ from typing import Any
 from hearth.benchmark import Benchmark
 from hearth.core.errors import DataError
 from hearth.core.files import hash_json, read_json, write_json
+from hearth.core.lifetime import end_pool_worker_with_parent
 from hearth.core.progress import progress
 from hearth.core.results import Results
 from hearth.core.seeds import integer
@@ -143,7 +144,9 @@ def _run(jobs: list[Any], workers: int) -> Iterator[dict[str, Any]]:
         return
     # Spawned, not forked: the simulator's GL context does not survive a fork.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=context, initializer=end_pool_worker_with_parent
+    ) as pool:
         try:
             yield from pool.map(_record_episode, jobs, chunksize=4)
         except BaseException:

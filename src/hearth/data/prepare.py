@@ -12,9 +12,7 @@ import functools
 import multiprocessing
 import os
 import shutil
-import signal
 import sys
-import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -28,6 +26,7 @@ from hearth.benchmark import Benchmark, load_benchmark
 from hearth.benchmark.benchmark import stage_label
 from hearth.core.errors import DataError
 from hearth.core.files import hash_file, hash_json, read_json, write_json
+from hearth.core.lifetime import end_pool_worker_with_parent
 from hearth.core.progress import progress
 from hearth.core.results import Results
 from hearth.core.seeds import generator
@@ -188,7 +187,9 @@ def _each(
     # Spawned, not forked: the caller may hold threads (progress bar, arrow).
     context = multiprocessing.get_context("spawn")
     count = min(workers, len(todo))
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(
+        count, mp_context=context, initializer=end_pool_worker_with_parent
+    ) as pool:
         futures: dict[Future[str | None], int] = {
             pool.submit(_prepare_episode, work, episode, part, fingerprints[episode]): episode
             for episode, part in todo.items()
@@ -202,22 +203,6 @@ def _each(
             ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """Let a worker die with its parent, which cannot tell it to stop once it is killed.
-
-    Ctrl-C reaches the workers too; they end without a traceback, and the parent reports it.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _prepare_episode(work: _Work, episode: int, part: Path, fingerprint: str) -> str | None:

@@ -48,7 +48,7 @@ class _Episode:
 class Scheduler:
     """The processes of one `evaluate_task`. One thread: children end with the thread that
 
-    started them (see serving.lifetime), and nothing needs a lock.
+    started them (see core.lifetime), and nothing needs a lock.
     """
 
     def __init__(

@@ -26,10 +26,10 @@ from typing import Any
 from hearth.benchmark import Benchmark
 from hearth.core.errors import HearthError
 from hearth.core.files import write_json
+from hearth.core.lifetime import end_with_parent
 from hearth.evaluation.environments import load_factory
 from hearth.evaluation.episode import Actor, EpisodeJob, ExpertActor, ServerActor, run_episode
 from hearth.serving.client import PolicyClient, ServerLostError
-from hearth.serving.lifetime import end_with_parent
 
 _HEARTBEAT_SECONDS = 0.5
 

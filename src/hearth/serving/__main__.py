@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from hearth.core.errors import HearthError, SettingsError
+from hearth.core.lifetime import end_with_parent
 from hearth.serving.bundle_server import serve_policy
-from hearth.serving.lifetime import end_with_parent
 
 
 def main(arguments: list[str] | None = None) -> int:

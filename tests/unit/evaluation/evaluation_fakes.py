@@ -19,7 +19,7 @@ import numpy as np
 
 from hearth.benchmark import Benchmark
 from hearth.core.errors import SimulationError
-from hearth.serving.lifetime import end_with_parent
+from hearth.core.lifetime import end_with_parent
 from hearth.serving.server import serve
 from hearth.simulation.environment import GoalLiteral, Step
 

@@ -16,7 +16,7 @@ BOTTLE_RADIUS_M = 0.032
 BOTTLE_HEIGHT_M = 0.23
 ASHCAN_HALF_WIDTH_M = 0.17
 ASHCAN_HEIGHT_M = 0.35
-SHEET_HALF_SIZE_M = (0.15, 0.007, 0.22)
+SHEET_HALF_SIZE_M = (0.15, 0.010, 0.22)
 SHEET_SPACING_M = 0.15
 TOTE_HALF_SIZE_M = (0.16, 0.125, 0.08)
 TOTE_DIVIDER_THICKNESS_M = 0.018
@@ -90,21 +90,21 @@ def bottle(body: mujoco.MjsBody) -> None:
 
 
 def plywood(body: mujoco.MjsBody) -> None:
-    """A sheet of plywood, 0.30 x 0.44 m and 14 mm thick, standing on its short edge along x."""
+    """A sheet of plywood, 0.30 x 0.44 m and 20 mm thick, standing on its short edge along x."""
     wide, thick, tall = SHEET_HALF_SIZE_M
-    box(body, (0, 0, tall), (wide, thick, tall), shapes.BIRCH, mass=0.35)
+    box(body, (0, 0, tall), (wide, thick, tall), shapes.BIRCH, mass=0.25)
     trim(box(body, (0, 0, tall), (wide + 0.001, thick - 0.004, tall + 0.001), shapes.WALNUT))
 
 
 def wood_rack(body: mujoco.MjsBody) -> None:
     """A low, heavy rack for three upright sheets, 0.15 m apart; the sheets stand on the floor."""
-    long, tall, gap = 0.18, 0.06, 0.011
+    long, tall, gap = 0.18, 0.04, 0.0125
     for index in (-1, 0, 1):
         for sign in (-1, 1):
             y = index * SHEET_SPACING_M + sign * (gap + 0.010)
-            box(body, (0, y, tall), (long, 0.010, tall), shapes.CHARCOAL, mass=4.0)
+            box(body, (0, y, tall), (long, 0.010, tall), shapes.CHARCOAL, mass=8.0)
     for x in (-long, long):
-        box(body, (x, 0, 0.02), (0.012, SHEET_SPACING_M + 0.03, 0.02), shapes.CHARCOAL, mass=3.0)
+        box(body, (x, 0, 0.02), (0.012, SHEET_SPACING_M + 0.03, 0.02), shapes.CHARCOAL, mass=6.0)
 
 
 def tote_blue(body: mujoco.MjsBody) -> None:

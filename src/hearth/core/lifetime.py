@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import multiprocessing
 import os
@@ -52,10 +53,8 @@ def terminate_after(process: int) -> None:
     import psutil
 
     def watch() -> None:
-        try:
+        with contextlib.suppress(psutil.NoSuchProcess):
             psutil.Process(process).wait()
-        except psutil.NoSuchProcess:
-            pass
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True, name="ancestor").start()

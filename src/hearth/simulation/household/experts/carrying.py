@@ -1,4 +1,4 @@
-"""Carrying things with one hand: targets that move a held thing to where it should be."""
+"""Carrying things with one hand: targets that put a held thing where it should be."""
 
 from __future__ import annotations
 
@@ -10,6 +10,20 @@ from hearth.simulation.household.control import HandTarget
 from hearth.simulation.household.experts.expert import Expert
 
 Point = Callable[[], np.ndarray]
+
+# A hand this far beside its goal waits at full height; below the first it goes straight down [m].
+_ALIGNED_M, _ASTRAY_M = 0.006, 0.022
+
+
+def above(goal: np.ndarray, present: np.ndarray, height: float) -> np.ndarray:
+    """A goal ``[3]`` raised by up to ``height`` [m] while ``present`` is not above it.
+
+    What is lowered towards it comes down in a funnel: nothing is touched from the side, however
+    the base still moves.
+    """
+    aside = float(np.hypot(*(present - goal)[:2]))
+    share = np.clip((aside - _ALIGNED_M) / (_ASTRAY_M - _ALIGNED_M), 0.0, 1.0)
+    return goal + np.array([0.0, 0.0, height * share])
 
 
 def aim_thing(
@@ -34,8 +48,8 @@ def aim_thing(
     expert.intent.hands[side] = target
 
 
-def raise_hand(
-    expert: Expert, side: str, way: np.ndarray, lead: float = 0.05, limit: int = 20
+def move_hand(
+    expert: Expert, side: str, way: np.ndarray, lead: float = 0.06, limit: int = 20
 ) -> Iterator[np.ndarray]:
     """Move one hand by ``way`` ``[3]`` [m] from where it is, without turning it."""
     position, rotation = expert.robot.hand_pose(expert.scene.data, side)

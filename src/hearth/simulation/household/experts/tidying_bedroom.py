@@ -14,23 +14,26 @@ from hearth.simulation.household.experts.geometry import (
 from hearth.simulation.household.furniture import NIGHTSTAND_HEIGHT_M
 
 _SIDE = "right"
-_BOOK_PITCH = np.deg2rad(45)
-# Where the hand holds the book, in the book's frame: near the upper end of its spine [m].
-_BOOK_GRIP = np.array([-0.045, 0.0, 0.170])
-_AT_BOOK = (0.50, -0.24)
+_BOOK_PITCH = np.deg2rad(60)
+# Where the hand holds the book, in its frame: high above its middle, or it would swing [m].
+_BOOK_GRIP = np.array([-0.012, 0.0, 0.172])
+_AT_BOOK = (0.50, -0.12)
 # The base's foremost place before bed and nightstand.
 _NEAREST_X_M = 0.34
 # On top of the nightstand, in its frame.
 _BOOK_PLACE = np.array([-0.06, 0.05, NIGHTSTAND_HEIGHT_M])
-_AT_NIGHTSTAND = (0.48, -0.24)
+_AT_NIGHTSTAND = (0.48, -0.32)
 # The carried book passes above the head of the bed.
-_CARRY_HEIGHT_M = 0.76
+_CARRY_HEIGHT_M = 0.74
 _SANDAL_PITCH = np.deg2rad(60)
 _SANDAL_GRIP = np.array([0.005, 0.0, 0.034])
-_AT_SANDAL = (0.56, -0.32)
-_HOVER_M = 0.13
+_AT_SANDAL = (0.56, -0.36)
+_AT_PLACE = (0.56, -0.18)
+_HOVER_M = 0.11
 # Places of the sandals' middles, from the corner of the bed at its head end [m].
-_SANDAL_PLACES = {"sandal_1": (-0.22, 0.16), "sandal_2": (-0.22, 0.057)}
+_SANDAL_PLACES = {"sandal_1": (-0.22, 0.14), "sandal_2": (-0.22, 0.037)}
+# How far beside its place a sandal may lie: the second must be close to the first [m].
+_PLACED_ASIDE_M = {"sandal_1": 0.06, "sandal_2": 0.012}
 _BED_CORNER = (-0.70, -1.0, 0.0)
 
 
@@ -54,7 +57,7 @@ class TidyingBedroom(Expert):
                 yield from self._place_sandal(name)
 
     def _fetch_book(self) -> Actions:
-        """Stand before the book, take the upper end of its spine, lift it."""
+        """Stand before the book, take its upper end, lift it."""
         self.precise = False
         self.intent.grippers[_SIDE] = 1.0
         goal = standing_pose(self.position("book"), 0.0, *_AT_BOOK)
@@ -66,7 +69,7 @@ class TidyingBedroom(Expert):
         skills.aim(self, _SIDE, self._book_grip, self._book_hand, lead=0.03)
         yield from skills.arrive(self, _SIDE, hand_tolerance=0.012, limit=40)
         yield from skills.close_gripper(self, _SIDE)
-        yield from carrying.raise_hand(self, _SIDE, 0.06 * skills.UP)
+        yield from carrying.move_hand(self, _SIDE, 0.06 * skills.UP)
 
     def _place_book(self) -> Actions:
         """Carry the book over the head of the bed and put it down on the nightstand."""
@@ -95,7 +98,7 @@ class TidyingBedroom(Expert):
     def _withdraw(self) -> Actions:
         """Back away from the nightstand before bending down."""
         rotation = hand_rotation(0.0, _BOOK_PITCH)
-        yield from carrying.raise_hand(self, _SIDE, rotation @ np.array([-0.12, 0.0, 0.0]))
+        yield from carrying.move_hand(self, _SIDE, rotation @ np.array([-0.12, 0.0, 0.0]))
         self.precise = False
         goal = standing_pose(self.position("sandal_1"), 0.0, *_AT_SANDAL)
         self.intent.base_goal = goal
@@ -115,41 +118,53 @@ class TidyingBedroom(Expert):
             lambda: self._sandal_grip(name) + _HOVER_M * skills.UP,
             lambda: self._sandal_hand(name),
         )
-        yield from skills.arrive(self, _SIDE, hand_tolerance=0.04)
+        yield from skills.arrive(self, _SIDE, base_tolerance=0.07, hand_tolerance=0.04)
         self.precise = True
         skills.aim(
             self,
             _SIDE,
-            lambda: self._sandal_grip(name),
+            lambda: carrying.above(self._sandal_grip(name), self._hand(), _HOVER_M),
             lambda: self._sandal_hand(name),
-            lead=0.03,
+            lead=0.04,
         )
-        yield from skills.arrive(self, _SIDE, hand_tolerance=0.012, limit=40)
+        yield from self.move(lambda: self._off(self._sandal_grip(name)) < 0.012, 50)
         yield from skills.close_gripper(self, _SIDE)
-        yield from carrying.raise_hand(self, _SIDE, 0.06 * skills.UP)
+        yield from carrying.move_hand(self, _SIDE, 0.06 * skills.UP)
 
     def _place_sandal(self, name: str) -> Actions:
         """Carry the sandal beside the bed and put it down, toes towards the bed."""
         place = self._sandal_place(name)
         rotation = hand_rotation(0.0, _SANDAL_PITCH)
         self.precise = False
-        self.intent.base_goal = standing_pose(place, 0.0, *_AT_SANDAL)
-        above = place + 0.12 * skills.UP
+        self.intent.base_goal = standing_pose(place, 0.0, *_AT_PLACE)
+        above = place + _HOVER_M * skills.UP
         carrying.aim_thing(self, _SIDE, lambda: self.position(name), lambda: above, rotation)
         for _ in range(150):
             yield self.command()
             if not skills.holds(self, _SIDE, self._sandal_grip(name), 0.06):
                 return
-            if self.base_error() < 0.04 and self.hand_error(_SIDE) < 0.03:
+            if self.base_error() < 0.07 and self.hand_error(_SIDE) < 0.04:
                 break
         self.precise = True
         below = place - 0.02 * skills.UP
         carrying.aim_thing(
-            self, _SIDE, lambda: self.position(name), lambda: below, rotation, lead=0.03
+            self,
+            _SIDE,
+            lambda: self.position(name),
+            lambda: carrying.above(below, self.position(name), _HOVER_M),
+            rotation,
+            lead=0.04,
         )
-        yield from self.move(lambda: self.position(name)[2] < 0.005, 40)
+        yield from self.move(lambda: self.position(name)[2] < 0.004, 50)
         yield from skills.release(self, _SIDE)
-        yield from carrying.raise_hand(self, _SIDE, 0.12 * skills.UP)
+        yield from carrying.move_hand(self, _SIDE, 0.09 * skills.UP)
+
+    def _hand(self) -> np.ndarray:
+        return self.robot.hand_pose(self.scene.data, _SIDE)[0]
+
+    def _off(self, point: np.ndarray) -> float:
+        """Distance of the hand from a point [m]."""
+        return float(np.linalg.norm(self._hand() - point))
 
     def _book(self) -> np.ndarray:
         """Middle of the book's base [m]."""
@@ -185,7 +200,8 @@ class TidyingBedroom(Expert):
 
     def _sandal_placed(self, name: str) -> bool:
         offset = self.position(name) - self._sandal_place(name)
-        return bool(abs(offset[0]) < 0.05 and abs(offset[1]) < 0.012 and offset[2] < 0.02)
+        aside = _PLACED_ASIDE_M[name]
+        return bool(abs(offset[0]) < 0.05 and abs(offset[1]) < aside and offset[2] < 0.02)
 
     def _heading(self, name: str) -> float:
         forward = self.rotation(name)[:, 0]

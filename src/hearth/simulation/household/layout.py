@@ -55,8 +55,9 @@ class Layout:
         movable: free bodies, placed anew for every instance.
         start: the robot's nominal x, y [m] and yaw [rad].
         viewer: position of the video camera and the point it looks at [m].
-        reference_distance: the scripted expert's mean path of base and hands [m]; it takes the
-            place of the human distances in the official normalised metric.
+        reference_distance: path of base and hands [m] that counts as 1 in the normalised metric,
+            where the official one takes the human's: the scripted expert's mean, measured over
+            six instances without noise (bringing_water: an estimate from the distances).
         outdoor: the walls but the last are sky.
     """
 

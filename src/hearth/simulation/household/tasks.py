@@ -47,7 +47,7 @@ def _turning_on_radio() -> Layout:
         movable=(radio,),
         start=(-0.05, 0.0, 0.0),
         viewer=((-1.3, -1.7, 2.0), (0.6, 0.0, 0.75)),
-        reference_distance={"base": 0.5, "left": 1.0, "right": 1.5},
+        reference_distance={"base": 0.25, "left": 0.3, "right": 0.6},
     )
 
 
@@ -88,7 +88,7 @@ def _picking_up_trash() -> Layout:
         ),
         start=(0.0, 0.0, 0.0),
         viewer=((-1.4, -1.6, 1.9), (0.5, -0.1, 0.3)),
-        reference_distance={"base": 2.0, "left": 4.0, "right": 4.0},
+        reference_distance={"base": 3.2, "left": 5.7, "right": 8.0},
     )
 
 
@@ -123,7 +123,7 @@ def _bringing_in_wood() -> Layout:
         ),
         start=(0.0, 0.0, -0.25),
         viewer=((-1.5, -1.5, 1.9), (0.5, 0.2, 0.3)),
-        reference_distance={"base": 3.0, "left": 5.0, "right": 5.0},
+        reference_distance={"base": 5.7, "left": 11.0, "right": 9.8},
         outdoor=True,
     )
 
@@ -157,7 +157,7 @@ def _moving_boxes_to_storage() -> Layout:
         ),
         start=(0.0, 0.0, -0.60),
         viewer=((-1.5, -1.35, 1.9), (0.5, -0.30, 0.3)),
-        reference_distance={"base": 3.0, "left": 5.0, "right": 5.0},
+        reference_distance={"base": 3.8, "left": 4.1, "right": 5.2},
     )
 
 
@@ -194,7 +194,7 @@ def _tidying_bedroom() -> Layout:
         ),
         start=(-0.10, 0.0, 0.0),
         viewer=((-1.6, 1.5, 2.0), (0.55, 0.1, 0.35)),
-        reference_distance={"base": 3.0, "left": 5.0, "right": 5.0},
+        reference_distance={"base": 4.4, "left": 5.3, "right": 8.0},
     )
 
 

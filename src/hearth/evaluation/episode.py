@@ -15,7 +15,7 @@ from hearth.evaluation.video import video_file
 from hearth.serving.client import PolicyClient
 from hearth.simulation.environment import Environment, Observation
 
-VIDEO_STRIDE = 2  # every second control step
+VIDEO_STRIDE = 3  # every third control step: 10 frames a second show what happened
 OFFICIAL_KEYS = ("q_score", "time", "agent_distance", "normalized_agent_distance")
 
 

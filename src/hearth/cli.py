@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 from hearth.core.errors import HearthError
 
@@ -37,11 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
 
         terminate_after(int(os.environ.pop("HEARTH_PARENT")))
     try:
-        with _logged(getattr(options, "log", None)):
-            return options.command(options)
+        return options.command(options)
     except HearthError as error:
         print(f"hearth: {error}", file=sys.stderr)
-        _append_to_log(options, f"hearth: {error}")
         return 1
     except KeyboardInterrupt:
         print("hearth: interrupted; run the same command again to go on", file=sys.stderr)
@@ -50,25 +46,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _terminate(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
-
-
-@contextlib.contextmanager
-def _logged(path: Path | None) -> Iterator[None]:
-    """Copy standard output and standard error to `path` as well as to the terminal."""
-    if path is None:
-        yield
-        return
-    from hearth.core.tee import tee
-
-    with tee(path):
-        yield
-
-
-def _append_to_log(options: argparse.Namespace, text: str) -> None:
-    path = getattr(options, "log", None)
-    if path is not None:
-        with Path(path).open("a", encoding="utf-8") as log:
-            log.write(text + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:

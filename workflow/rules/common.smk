@@ -21,7 +21,9 @@ except HearthError as error:
 
 RESULTS = Results.of(SETTINGS)
 # Jobs find the `hearth` of the Python that runs Snakemake, and end with that Snakemake.
-shell.prefix(f"export PATH={Path(sys.executable).parent}:$PATH HEARTH_PARENT=$PPID; ")
+shell.prefix(
+    f"set -euo pipefail; export PATH={Path(sys.executable).parent}:$PATH HEARTH_PARENT=$PPID; "
+)
 EXPERTS = SETTINGS.demonstrations is not None
 # Where the demonstrations come from a folder, its index must be there before anything runs.
 DATASET_INDEX = Path(SETTINGS.data.dataset or RESULTS.dataset) / "meta" / "info.json"

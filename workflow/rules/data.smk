@@ -17,7 +17,7 @@ rule demonstrations:
         seed=SETTINGS.seed,
         benchmark=BENCHMARK.name,
     shell:
-        "hearth demos --config {resources.settings} --task {wildcards.task} --workers {threads} --log {log}"
+        "hearth demos --config {resources.settings} --task {wildcards.task} --workers {threads} 2>&1 | tee -i {log}"
 
 
 rule dataset_index:
@@ -32,7 +32,7 @@ rule dataset_index:
     resources:
         settings=FROZEN,
     shell:
-        "hearth demos --config {resources.settings} --index --log {log}"
+        "hearth demos --config {resources.settings} --index 2>&1 | tee -i {log}"
 
 
 rule prepare:
@@ -54,7 +54,7 @@ rule prepare:
         seed=SETTINGS.seed,
         benchmark=BENCHMARK.name,
     shell:
-        "hearth prepare --config {resources.settings} --task {wildcards.task} --workers {threads} --log {log}"
+        "hearth prepare --config {resources.settings} --task {wildcards.task} --workers {threads} 2>&1 | tee -i {log}"
 
 
 rule statistics:
@@ -72,4 +72,4 @@ rule statistics:
     params:
         section=SETTINGS.statistics.model_dump(mode="json"),
     shell:
-        "hearth statistics --config {resources.settings} --log {log}"
+        "hearth statistics --config {resources.settings} 2>&1 | tee -i {log}"

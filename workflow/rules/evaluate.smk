@@ -24,4 +24,4 @@ rule evaluate:
         allow_incomplete=SETTINGS.report.allow_incomplete,
     shell:
         "hearth evaluate --config {resources.settings} --evaluation {wildcards.evaluation}"
-        " --task {wildcards.task} --log {log}"
+        " --task {wildcards.task} 2>&1 | tee -i {log}"

@@ -21,4 +21,4 @@ rule leaderboard:
     params:
         section=SETTINGS.report.model_dump(mode="json"),
     shell:
-        "hearth report --config {resources.settings} --log {log}"
+        "hearth report --config {resources.settings} 2>&1 | tee -i {log}"

@@ -20,4 +20,4 @@ rule train:
         run=lambda wildcards: SETTINGS.run(wildcards.run).model_dump(mode="json"),
         model=SETTINGS.model.model_dump(mode="json"),
     shell:
-        "hearth train --config {resources.settings} --run {wildcards.run} --log {log}"
+        "hearth train --config {resources.settings} --run {wildcards.run} 2>&1 | tee -i {log}"

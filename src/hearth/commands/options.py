@@ -16,7 +16,7 @@ from hearth.core.settings import Settings, load_settings
 def add_command(
     subparsers: Any, name: str, help_text: str, run: Callable[[argparse.Namespace], int]
 ) -> argparse.ArgumentParser:
-    """Register a command with ``--config``, ``--set`` and ``--log``."""
+    """Register a command with ``--config`` and ``--set``."""
     parser = subparsers.add_parser(name, help=help_text, description=help_text)
     parser.set_defaults(command=run)
     parser.add_argument(
@@ -27,7 +27,6 @@ def add_command(
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides",
         help="override a setting, e.g. --set runs.main.steps=100 (may be repeated)",
     )  # fmt: skip
-    parser.add_argument("--log", type=Path, help="copy the output to this file")
     return parser
 
 

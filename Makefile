@@ -24,7 +24,8 @@ $(STAMP): requirements.lock requirements-installer.lock pyproject.toml scripts/s
 	@touch $(STAMP)
 
 demo: $(STAMP) ## the workflow of CONFIG (default config/demo.yaml); SET="key=value ..." overrides
-	@$(SNAKEMAKE) || { $(REPORT); exit 1; }
+	@$(SNAKEMAKE) || { $(REPORT); \
+	  echo "The workflow did not finish: see above. After a kill -9 of Snakemake: make unlock" >&2; exit 1; }
 	@$(REPORT) --show
 
 $(TEST_STAMP): $(STAMP)

@@ -14,9 +14,11 @@ from hearth.simulation.household.experts.geometry import (
 from hearth.simulation.household.furniture import NIGHTSTAND_HEIGHT_M
 
 _SIDE = "right"
-_BOOK_PITCH = np.deg2rad(60)
+# Knees nearly straight: the hand reaches down to the book instead of forward.
+_TALL_TRUNK = np.array([0.30, -0.50, -0.30, 0.0])
+_BOOK_PITCH = np.deg2rad(55)
 # Where the hand holds the book, in its frame: high above its middle, or it would swing [m].
-_BOOK_GRIP = np.array([-0.012, 0.0, 0.172])
+_BOOK_GRIP = np.array([-0.020, 0.0, 0.176])
 _AT_BOOK = (0.50, -0.12)
 # The base's foremost place before bed and nightstand.
 _NEAREST_X_M = 0.34
@@ -24,17 +26,21 @@ _NEAREST_X_M = 0.34
 _BOOK_PLACE = np.array([-0.06, 0.05, NIGHTSTAND_HEIGHT_M])
 _AT_NIGHTSTAND = (0.48, -0.32)
 # The carried book passes above the head of the bed.
-_CARRY_HEIGHT_M = 0.74
+_CARRY_HEIGHT_M = 0.78
+# Cosine of the tilt beyond which the book has fallen over.
+_UPRIGHT = 0.7
 _SANDAL_PITCH = np.deg2rad(60)
 _SANDAL_GRIP = np.array([0.005, 0.0, 0.034])
 _AT_SANDAL = (0.56, -0.36)
 _AT_PLACE = (0.56, -0.18)
+# Above the grip before the hand is lowered, and how much higher it passes over what it holds [m].
 _HOVER_M = 0.11
+_PASSING_M = 0.10
 # Places of the sandals' middles, from the corner of the bed at its head end [m].
 _SANDAL_PLACES = {"sandal_1": (-0.22, 0.14), "sandal_2": (-0.22, 0.037)}
+_BED_CORNER = (-0.70, -1.0, 0.0)
 # How far beside its place a sandal may lie: the second must be close to the first [m].
 _PLACED_ASIDE_M = {"sandal_1": 0.06, "sandal_2": 0.012}
-_BED_CORNER = (-0.70, -1.0, 0.0)
 
 
 class TidyingBedroom(Expert):
@@ -44,6 +50,8 @@ class TidyingBedroom(Expert):
 
     def plan(self) -> Actions:
         while not self._book_placed():
+            if self.rotation("book")[2, 2] < _UPRIGHT:
+                return  # Lying flat, a book is wider than the hand opens.
             self.stage = 0
             yield from self._fetch_book()
             self.stage = 1
@@ -58,18 +66,11 @@ class TidyingBedroom(Expert):
 
     def _fetch_book(self) -> Actions:
         """Stand before the book, take its upper end, lift it."""
-        self.precise = False
-        self.intent.grippers[_SIDE] = 1.0
+        self.intent.trunk = _TALL_TRUNK
         goal = standing_pose(self.position("book"), 0.0, *_AT_BOOK)
         goal[0] = min(goal[0], _NEAREST_X_M)
         self.intent.base_goal = goal
-        skills.aim(self, _SIDE, lambda: self._book_grip() + self._back_of_book(), self._book_hand)
-        yield from skills.arrive(self, _SIDE, hand_tolerance=0.04)
-        self.precise = True
-        skills.aim(self, _SIDE, self._book_grip, self._book_hand, lead=0.03)
-        yield from skills.arrive(self, _SIDE, hand_tolerance=0.012, limit=40)
-        yield from skills.close_gripper(self, _SIDE)
-        yield from carrying.move_hand(self, _SIDE, 0.06 * skills.UP)
+        yield from self._take(self._book_grip, self._book_hand)
 
     def _place_book(self) -> Actions:
         """Carry the book over the head of the bed and put it down on the nightstand."""
@@ -91,8 +92,8 @@ class TidyingBedroom(Expert):
         self.precise = True
         self.intent.base_pace = 1.0
         below = place - 0.02 * skills.UP
-        carrying.aim_thing(self, _SIDE, self._book, lambda: below, rotation, lead=0.035)
-        yield from self.move(lambda: self._book()[2] < place[2] + 0.004, 40)
+        carrying.aim_thing(self, _SIDE, self._book, lambda: below, rotation, lead=0.04)
+        yield from self.move(lambda: self._book()[2] < place[2] + 0.01, 40)
         yield from skills.release(self, _SIDE)
 
     def _withdraw(self) -> Actions:
@@ -107,29 +108,34 @@ class TidyingBedroom(Expert):
 
     def _fetch_sandal(self, name: str) -> Actions:
         """Stand behind the sandal, lower the open hand across its width, close, lift."""
-        self.precise = False
         self.intent.trunk = skills.LOW_TRUNK
         self.intent.arms = dict(skills.LOW_ARMS)
-        self.intent.grippers[_SIDE] = 1.0
         self.intent.base_goal = standing_pose(self._sandal_grip(name), 0.0, *_AT_SANDAL)
-        skills.aim(
-            self,
-            _SIDE,
-            lambda: self._sandal_grip(name) + _HOVER_M * skills.UP,
-            lambda: self._sandal_hand(name),
-        )
+        yield from self._take(lambda: self._sandal_grip(name), lambda: self._sandal_hand(name))
+
+    def _take(self, grip: carrying.Point, rotation: carrying.Point) -> Actions:
+        """Drive to the base goal, lower the open hand around the grip from above, close, lift."""
+        self.precise = False
+        self.intent.grippers[_SIDE] = 1.0
+        skills.aim(self, _SIDE, lambda: self._over(grip()), rotation)
         yield from skills.arrive(self, _SIDE, base_tolerance=0.07, hand_tolerance=0.04)
         self.precise = True
         skills.aim(
             self,
             _SIDE,
-            lambda: carrying.above(self._sandal_grip(name), self._hand(), _HOVER_M),
-            lambda: self._sandal_hand(name),
+            lambda: carrying.above(grip(), self._hand(), _HOVER_M),
+            rotation,
             lead=0.04,
         )
-        yield from self.move(lambda: self._off(self._sandal_grip(name)) < 0.012, 50)
+        yield from self.move(lambda: self._off(grip()) < 0.012, 50)
         yield from skills.close_gripper(self, _SIDE)
         yield from carrying.move_hand(self, _SIDE, 0.06 * skills.UP)
+
+    def _over(self, grip: np.ndarray) -> np.ndarray:
+        """The point to wait at, higher while the hand still comes from the side."""
+        aside = float(np.hypot(*(self._hand() - grip)[:2]))
+        higher = _PASSING_M * np.clip((aside - 0.04) / 0.12, 0.0, 1.0)
+        return grip + (_HOVER_M + higher) * skills.UP
 
     def _place_sandal(self, name: str) -> Actions:
         """Carry the sandal beside the bed and put it down, toes towards the bed."""
@@ -175,9 +181,6 @@ class TidyingBedroom(Expert):
 
     def _book_hand(self) -> np.ndarray:
         return hand_rotation(self._heading("book"), _BOOK_PITCH)
-
-    def _back_of_book(self) -> np.ndarray:
-        return self._book_hand() @ np.array([-_HOVER_M, 0.0, 0.0])
 
     def _book_placed(self) -> bool:
         offset = self._book() - self.position("nightstand")

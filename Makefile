@@ -54,8 +54,5 @@ schemas: $(STAMP) ## write workflow/schemas from the settings
 lock: ## resolve requirements.lock anew
 	@scripts/lock.sh
 
-unlock: $(STAMP) ## after a kill -9 of Snakemake: unlock its folder (checks that none lives)
-	@if pgrep -f "$(CURDIR)/$(BIN)/snakemake" >/dev/null; then \
-	  echo "Snakemake still runs here (pgrep -f $(CURDIR)/$(BIN)/snakemake); end it first" >&2; exit 1; fi
-	@$(SNAKEMAKE) --unlock
-
+unlock: $(STAMP) ## after a kill -9 of Snakemake: unlock its folder (refuses while one runs)
+	@scripts/unlock.sh $(SNAKEMAKE)

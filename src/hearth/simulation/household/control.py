@@ -180,7 +180,7 @@ class WholeBodyControl:
     def _preferred(self, target: BodyTarget) -> np.ndarray:
         """Preferred joints ``[18]``, within the limits."""
         arms = {side: target.arms.get(side, getattr(HOME, f"{side}_arm")) for side in SIDES}
-        wanted = np.concatenate([target.trunk, arms["left"], arms["right"]])
+        wanted = np.concatenate([target.trunk, arms["left"], arms["right"]], dtype=np.float64)
         return np.clip(wanted, self._lower, self._upper)
 
     def _posture_cost(self, target: BodyTarget) -> np.ndarray:

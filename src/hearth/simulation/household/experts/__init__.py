@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hearth.core.errors import SimulationError, choices
 from hearth.simulation.household.experts.bringing_in_wood import BringingInWood
+from hearth.simulation.household.experts.bringing_water import BringingWater
 from hearth.simulation.household.experts.expert import Expert
 from hearth.simulation.household.experts.moving_boxes_to_storage import MovingBoxesToStorage
 from hearth.simulation.household.experts.noise import NoisyExecution
@@ -19,6 +20,7 @@ EXPERTS: dict[str, type[Expert]] = {
         TurningOnRadio,
         PickingUpTrash,
         TidyingBedroom,
+        BringingWater,
         MovingBoxesToStorage,
         BringingInWood,
     )

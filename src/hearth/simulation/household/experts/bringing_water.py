@@ -16,7 +16,7 @@ _PLACES = ((-0.13, -0.10), (-0.13, -0.32))
 _BOTTLE_PITCH = np.deg2rad(12)
 _BOTTLE_GRASP = np.array([0.0, 0.0, 0.092])
 _AT_BOTTLE, _AT_TABLE = (0.58, -0.28), (0.60, -0.12)
-_HOVER_M, _LIFT_M, _WITHDRAW_M = 0.24, 0.04, 0.42
+_HOVER_M, _LIFT_M, _WITHDRAW_M = 0.24, 0.04, 0.54
 # In the door's frame: its handle, and a point before its outer face near the free edge [m].
 _HANDLE = np.array([-0.075, 0.54, -0.11])
 _OUTSIDE = np.array([-0.05, 0.44, -0.11])
@@ -93,7 +93,7 @@ class BringingWater(Expert):
             self, _SIDE, lambda: self._grasp(name), rotation, hover=_HOVER_M, lift=_LIFT_M
         )
         self.precise = True
-        self.intent.base_goal = self.base_pose() + np.array([_BACK_OFF_M, 0.0, 0.0])
+        self.intent.base_goal = self.base_pose() + np.array([1.4 * _BACK_OFF_M, 0.0, 0.0])
         yield from skills.shift(self, _SIDE, np.array([-_WITHDRAW_M, 0.0, 0.02]), limit=40)
         self.precise = False
 

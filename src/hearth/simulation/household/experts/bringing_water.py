@@ -24,7 +24,7 @@ _OUTSIDE = np.array([-0.05, 0.44, -0.11])
 _TABLE_TRUNK = np.array([1.25, -2.10, -1.20, 0.0])
 _AT_HANDLE = (0.60, -0.18)
 _OPEN_RAD, _SHUT_RAD = 1.2, 0.04
-_BACK_OFF_M = -0.28
+_BACK_OFF_M = -0.30
 # The hand leads the door by this angle [rad].
 _LEAD_RAD = 0.30
 _AT_PUSH = (0.56, -0.20)
@@ -36,16 +36,18 @@ class BringingWater(Expert):
     task = "bringing_water"
 
     def plan(self) -> Actions:
-        self.stage = 0
-        while self._door_angle() < _OPEN_RAD - 0.1:
-            yield from self._open()
         for index, name in enumerate(_BOTTLES):
             while not self._on_table(name):
+                self.stage = 0
+                while self._door_angle() < _OPEN_RAD - 0.25:
+                    yield from self._open()
                 self.stage = 1 + 2 * index
                 yield from self._fetch(name)
                 if skills.holds(self, _SIDE, self._grasp(name)):
                     self.stage = 2 + 2 * index
                     yield from self._bring(name, index)
+                elif self._door_angle() < _OPEN_RAD - 0.25:
+                    yield from self._leave_door()
         self.stage = 5
         yield from self._close()
 
@@ -82,7 +84,7 @@ class BringingWater(Expert):
         self.precise = False
         skills.go_home(self, _SIDE)
         edge = self._on_door(_HANDLE)
-        yield from self.move(lambda: self._hand()[1] > edge[1] + 0.20, 50)
+        yield from self.move(lambda: self._hand()[1] > edge[1] + 0.26, 50)
 
     def _fetch(self, name: str) -> Actions:
         """Reach straight into the open refrigerator, take the bottle, draw it out."""

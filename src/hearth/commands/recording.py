@@ -148,7 +148,7 @@ def _run(jobs: list[Any], workers: int) -> Iterator[dict[str, Any]]:
         workers, mp_context=context, initializer=end_pool_worker_with_parent
     ) as pool:
         try:
-            yield from pool.map(_record_episode, jobs, chunksize=4)
+            yield from pool.map(_record_episode, jobs)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

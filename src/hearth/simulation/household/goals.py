@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bddl.activity
 from bddl.backend_abc import BDDLBackend
 from bddl.logic_base import BinaryAtomicFormula, UnaryAtomicFormula
@@ -28,7 +30,7 @@ class _Backend(BDDLBackend):
         """
         predicates = self._predicates
         unary = predicates.arity(predicate_name) == 1
-        base = UnaryAtomicFormula if unary else BinaryAtomicFormula
+        base: Any = UnaryAtomicFormula if unary else BinaryAtomicFormula
 
         class Formula(base):
             STATE_NAME = predicate_name
@@ -74,7 +76,9 @@ class Goals:
 
     def unmet_start_conditions(self) -> list[str]:
         """The activity's start conditions that do not hold now, as text."""
-        return [_text(condition.body) for condition in self._start if not condition.evaluate()]
+        return [
+            _text(condition.body) for condition in self._start or () if not condition.evaluate()
+        ]
 
     def begin(self) -> None:
         """Take the present state as the start of an episode."""

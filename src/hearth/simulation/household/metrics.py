@@ -15,7 +15,7 @@ class Travel:
 
     def __init__(self, robot: Robot) -> None:
         self._robot = robot
-        self.distance = dict.fromkeys(("base", *SIDES), 0.0)
+        self.distance: dict[str, float] = dict.fromkeys(("base", *SIDES), 0.0)
         self._last: dict[str, np.ndarray] = {}
 
     def reset(self, data: mujoco.MjData) -> None:

@@ -26,16 +26,15 @@ _NEAREST_X_M = 0.34
 _BOOK_PLACE = np.array([-0.06, 0.05, NIGHTSTAND_HEIGHT_M])
 _AT_NIGHTSTAND = (0.48, -0.32)
 # The carried book passes above the head of the bed.
-_CARRY_HEIGHT_M = 0.78
+_CARRY_HEIGHT_M, _SAFE_HEIGHT_M = 0.78, 0.70
+# A hand this far from the grip has lost what it held [m].
+_HELD_M = 0.06
 # Cosine of the tilt beyond which the book has fallen over.
 _UPRIGHT = 0.7
 _SANDAL_PITCH = np.deg2rad(60)
 _SANDAL_GRIP = np.array([0.005, 0.0, 0.034])
 _AT_SANDAL = (0.56, -0.36)
 _AT_PLACE = (0.56, -0.18)
-# Above the grip before the hand is lowered, and how much higher it passes over what it holds [m].
-_HOVER_M = 0.11
-_PASSING_M = 0.10
 # Places of the sandals' middles, from the corner of the bed at its head end [m].
 _SANDAL_PLACES = {"sandal_1": (-0.22, 0.14), "sandal_2": (-0.22, 0.037)}
 _BED_CORNER = (-0.70, -1.0, 0.0)
@@ -70,39 +69,31 @@ class TidyingBedroom(Expert):
         goal = standing_pose(self.position("book"), 0.0, *_AT_BOOK)
         goal[0] = min(goal[0], _NEAREST_X_M)
         self.intent.base_goal = goal
-        yield from self._take(self._book_grip, self._book_hand)
+        yield from carrying.take(self, _SIDE, self._book_grip, self._book_hand)
 
     def _place_book(self) -> Actions:
         """Carry the book over the head of the bed and put it down on the nightstand."""
         place = self.position("nightstand") + _BOOK_PLACE
         above = np.array([place[0], place[1], _CARRY_HEIGHT_M])
         rotation = hand_rotation(0.0, _BOOK_PITCH)
-        self.precise = False
         self.intent.base_goal = standing_pose(place, 0.0, *_AT_NIGHTSTAND)
-        carrying.aim_thing(self, _SIDE, self._book, lambda: above, rotation)
-        for _ in range(150):
-            # Lift first: the book must clear the head of the bed before the base carries it there.
-            height = self._book()[2] - NIGHTSTAND_HEIGHT_M
-            self.intent.base_pace = float(np.clip(height / 0.15, 0.1, 1.0))
-            yield self.command()
-            if not skills.holds(self, _SIDE, self._book_grip(), 0.06):
-                return
-            if self.base_error() < 0.04 and self.hand_error(_SIDE) < 0.04:
-                break
-        self.precise = True
-        self.intent.base_pace = 1.0
-        below = place - 0.02 * skills.UP
-        carrying.aim_thing(self, _SIDE, self._book, lambda: below, rotation, lead=0.04)
-        yield from self.move(lambda: self._book()[2] < place[2] + 0.01, 40)
-        yield from skills.release(self, _SIDE)
+        held = yield from carrying.carry(
+            self,
+            _SIDE,
+            self._book,
+            above,
+            rotation,
+            lambda: skills.holds(self, _SIDE, self._book_grip(), _HELD_M),
+            _SAFE_HEIGHT_M,
+        )
+        if held:
+            back = rotation @ np.array([-0.12, 0.0, 0.0])
+            yield from carrying.set_down(self, _SIDE, self._book, place, rotation, back)
 
     def _withdraw(self) -> Actions:
         """Back away from the nightstand before bending down."""
-        rotation = hand_rotation(0.0, _BOOK_PITCH)
-        yield from carrying.move_hand(self, _SIDE, rotation @ np.array([-0.12, 0.0, 0.0]))
         self.precise = False
-        goal = standing_pose(self.position("sandal_1"), 0.0, *_AT_SANDAL)
-        self.intent.base_goal = goal
+        self.intent.base_goal = standing_pose(self.position("sandal_1"), 0.0, *_AT_SANDAL)
         skills.go_home(self, _SIDE)
         yield from self.move(lambda: self.base_pose()[0] < 0.12, 60)
 
@@ -111,66 +102,31 @@ class TidyingBedroom(Expert):
         self.intent.trunk = skills.LOW_TRUNK
         self.intent.arms = dict(skills.LOW_ARMS)
         self.intent.base_goal = standing_pose(self._sandal_grip(name), 0.0, *_AT_SANDAL)
-        yield from self._take(lambda: self._sandal_grip(name), lambda: self._sandal_hand(name))
-
-    def _take(self, grip: carrying.Point, rotation: carrying.Point) -> Actions:
-        """Drive to the base goal, lower the open hand around the grip from above, close, lift."""
-        self.precise = False
-        self.intent.grippers[_SIDE] = 1.0
-        skills.aim(self, _SIDE, lambda: self._over(grip()), rotation)
-        yield from skills.arrive(self, _SIDE, base_tolerance=0.07, hand_tolerance=0.04)
-        self.precise = True
-        skills.aim(
-            self,
-            _SIDE,
-            lambda: carrying.above(grip(), self._hand(), _HOVER_M),
-            rotation,
-            lead=0.04,
+        yield from carrying.take(
+            self, _SIDE, lambda: self._sandal_grip(name), lambda: self._sandal_hand(name)
         )
-        yield from self.move(lambda: self._off(grip()) < 0.012, 50)
-        yield from skills.close_gripper(self, _SIDE)
-        yield from carrying.move_hand(self, _SIDE, 0.06 * skills.UP)
-
-    def _over(self, grip: np.ndarray) -> np.ndarray:
-        """The point to wait at, higher while the hand still comes from the side."""
-        aside = float(np.hypot(*(self._hand() - grip)[:2]))
-        higher = _PASSING_M * np.clip((aside - 0.04) / 0.12, 0.0, 1.0)
-        return grip + (_HOVER_M + higher) * skills.UP
 
     def _place_sandal(self, name: str) -> Actions:
         """Carry the sandal beside the bed and put it down, toes towards the bed."""
         place = self._sandal_place(name)
+        above = place + carrying.HOVER_M * skills.UP
         rotation = hand_rotation(0.0, _SANDAL_PITCH)
-        self.precise = False
         self.intent.base_goal = standing_pose(place, 0.0, *_AT_PLACE)
-        above = place + _HOVER_M * skills.UP
-        carrying.aim_thing(self, _SIDE, lambda: self.position(name), lambda: above, rotation)
-        for _ in range(150):
-            yield self.command()
-            if not skills.holds(self, _SIDE, self._sandal_grip(name), 0.06):
-                return
-            if self.base_error() < 0.07 and self.hand_error(_SIDE) < 0.04:
-                break
-        self.precise = True
-        below = place - 0.02 * skills.UP
-        carrying.aim_thing(
+
+        def sandal() -> np.ndarray:
+            return self.position(name)
+
+        held = yield from carrying.carry(
             self,
             _SIDE,
-            lambda: self.position(name),
-            lambda: carrying.above(below, self.position(name), _HOVER_M),
+            sandal,
+            above,
             rotation,
-            lead=0.04,
+            lambda: skills.holds(self, _SIDE, self._sandal_grip(name), _HELD_M),
+            0.0,
         )
-        yield from self.move(lambda: self.position(name)[2] < 0.004, 50)
-        yield from skills.release(self, _SIDE)
-        yield from carrying.move_hand(self, _SIDE, 0.09 * skills.UP)
-
-    def _hand(self) -> np.ndarray:
-        return self.robot.hand_pose(self.scene.data, _SIDE)[0]
-
-    def _off(self, point: np.ndarray) -> float:
-        """Distance of the hand from a point [m]."""
-        return float(np.linalg.norm(self._hand() - point))
+        if held:
+            yield from carrying.set_down(self, _SIDE, sandal, place, rotation, 0.09 * skills.UP)
 
     def _book(self) -> np.ndarray:
         """Middle of the book's base [m]."""

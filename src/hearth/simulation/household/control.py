@@ -179,8 +179,8 @@ class WholeBodyControl:
 
     def _preferred(self, target: BodyTarget) -> np.ndarray:
         """Preferred joints ``[18]``, within the limits."""
-        arms = {side: target.arms.get(side, getattr(HOME, f"{side}_arm")) for side in SIDES}
-        wanted = np.concatenate([target.trunk, arms["left"], arms["right"]], dtype=np.float64)
+        arms = {"left": HOME.left_arm, "right": HOME.right_arm} | target.arms
+        wanted = np.concatenate([target.trunk, arms["left"], arms["right"]])
         return np.clip(wanted, self._lower, self._upper)
 
     def _posture_cost(self, target: BodyTarget) -> np.ndarray:

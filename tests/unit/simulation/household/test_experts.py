@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.unit.simulation.household.scenes import environment
 
 from hearth.core.errors import SimulationError
 from hearth.simulation.household.experts import EXPERTS, NoisyExecution, create
@@ -16,6 +15,8 @@ from hearth.simulation.household.experts.geometry import (
 )
 from hearth.simulation.household.experts.success import success_count
 from hearth.simulation.household.robot import ACTION_LOWER, ACTION_SLICES, ACTION_UPPER
+
+from .scenes import environment
 
 
 def roll(task: str, instance: int, seed: int, steps: int) -> tuple[np.ndarray, np.ndarray]:

@@ -17,8 +17,6 @@ Point = Callable[[], np.ndarray]
 
 # Knees folded, chest leaning forward: both hands reach the floor half a metre ahead.
 LOW_TRUNK = np.array([1.45, -2.35, -1.75, 0.0])
-# Between standing and LOW: for things from knee to waist height.
-MIDDLE_TRUNK = np.array([1.00, -1.70, -1.00, 0.0])
 LOW_ARMS = {
     "left": np.array([0.30, 0.25, 0.0, -2.05, 0.0, 0.0, 0.0]),
     "right": np.array([-0.90, -0.10, 0.0, -0.80, 0.0, 0.0, 0.0]),

@@ -18,7 +18,9 @@ _ALIGNED_M, _ASTRAY_M = 0.006, 0.022
 HOVER_M = 0.11
 _PASSING_M = 0.10
 _LEAD_M = 0.04
-_BASE_NEAR, _HAND_NEAR = 0.07, 0.04
+_BASE_NEAR, _HAND_NEAR = 0.07, 0.05
+# The base creeps while what it carries is this far below its safe height [m].
+_CREEP_M = 0.15
 # What is set down counts as standing when it is this near to its place's height [m].
 _STANDING_M = 0.006
 
@@ -75,14 +77,13 @@ def carry(
 ) -> Generator[np.ndarray, None, bool]:
     """Carry ``thing`` to ``goal`` while the base drives; returns whether it is still held there.
 
-    The base drives slowly until the thing has risen to ``safe_height`` [m].
+    The base drives slowly while the thing is below ``safe_height`` [m].
     """
-    start = float(thing()[2])
-    rise = max(safe_height - start, 0.01)
     expert.precise = False
     aim_thing(expert, side, thing, lambda: goal, rotation)
     for _ in range(150):
-        expert.intent.base_pace = float(np.clip((thing()[2] - start) / rise, 0.1, 1.0))
+        lacking = float(safe_height - thing()[2])
+        expert.intent.base_pace = float(np.clip(1.0 - lacking / _CREEP_M, 0.1, 1.0))
         yield expert.command()
         if not held():
             return False

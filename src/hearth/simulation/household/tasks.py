@@ -231,7 +231,7 @@ def _bringing_water() -> Layout:
         ),
         start=(-0.10, 0.0, 0.0),
         viewer=((-1.7, 1.1, 2.0), (0.7, -0.05, 0.6)),
-        reference_distance={"base": 4.0, "left": 6.0, "right": 6.0},
+        reference_distance={"base": 7.1, "left": 8.7, "right": 12.2},
     )
 
 

@@ -91,7 +91,9 @@ def recipe_of(settings: Settings, benchmark: Benchmark, task: str) -> dict[str, 
     """What the recorded bytes depend on."""
     section = _section(settings)
     return {
-        "benchmark": hash_json(benchmark.model_dump(mode="json")),
+        "robot": hash_json(benchmark.robot.model_dump(mode="json")),
+        "cameras": hash_json({name: c.model_dump() for name, c in benchmark.cameras.items()}),
+        "instances": [benchmark.name, benchmark.seed, *benchmark.instances("train")],
         "action_noise": section.action_noise,
         "image_size": section.image_size,
         "seed": settings.seed,

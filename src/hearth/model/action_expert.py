@@ -50,13 +50,15 @@ class ActionExpert(nnx.Module):
         self.time_in = Linear(config.width, config.width, rngs=rngs)
         self.time_out = Linear(config.width, config.width, rngs=rngs)
         self.layers = nnx.List([ExpertLayer(config, rngs) for _ in range(config.expert_layers)])
-        # All norms in one product. Zero: every layer starts as the identity, gates closed.
+        # All norms in one product. Plain norms and open gates at first: with the gates closed, as
+        # in Pi0.5, which starts from trained weights, nothing teaches the vision stem early on.
         self.modulation = Linear(
             config.width,
             (_MODULATIONS * config.expert_layers + 2) * config.width,
             kernel_init=nnx.initializers.zeros_init(),
             rngs=rngs,
         )
+        self.modulation.bias = nnx.Param(_open_gates(config))
         self.action_out = Linear(config.width, config.action_width, rngs=rngs)
 
     def __call__(
@@ -84,6 +86,13 @@ class ActionExpert(nnx.Module):
         condition = jax.nn.silu(self.time_out(jax.nn.silu(self.time_in(encoded))))
         modulation = self.modulation(condition)[:, None]
         return jnp.split(modulation, modulation.shape[-1] // self.width, axis=-1)
+
+
+def _open_gates(config: ModelConfig) -> jax.Array:
+    """Bias of the modulations: one for the gates, zero for shifts, scales and the last norm."""
+    layer = jnp.array([0.0, 0.0, 1.0, 0.0, 0.0, 1.0])
+    parts = jnp.concatenate([jnp.tile(layer, config.expert_layers), jnp.zeros(2)])
+    return jnp.repeat(parts, config.width)
 
 
 def adaptive_norm(x: jax.Array, shift: jax.Array, scale: jax.Array) -> jax.Array:

@@ -6,17 +6,17 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-# Embeddings are added to tokens of roughly this size; much smaller ones would be ignored at first.
-_INITIAL_SCALE = 0.1
-
 
 class Table(nnx.Module):
-    """A table of `rows` learned vectors of `width` numbers."""
+    """A table of `rows` learned vectors of `width` numbers, normal with standard deviation `scale`.
 
-    def __init__(self, rows: int, width: int, rngs: nnx.Rngs) -> None:
+    Where vectors are added to tokens, `scale` says how much they count beside them at first.
+    """
+
+    def __init__(self, rows: int, width: int, rngs: nnx.Rngs, scale: float = 0.1) -> None:
         self.rows = rows
         self.vectors = nnx.Param(
-            _INITIAL_SCALE * jax.random.normal(rngs.params(), (rows, width), jnp.float32)
+            scale * jax.random.normal(rngs.params(), (rows, width), jnp.float32)
         )
 
     def __call__(self, index: jax.Array) -> jax.Array:

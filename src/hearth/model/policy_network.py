@@ -23,6 +23,8 @@ from hearth.model.stage_fusion import FUSION_TOKENS, StageFusion, valid_stages
 from hearth.model.transformer import Norm, PrefixLayer
 from hearth.model.vision import VisionStem
 
+# Where a patch lies says as much as what it shows: reaching for things is about places.
+_PLACE_SCALE = 0.5
 _IMPOSSIBLE = -1e9  # logit of a stage that the task does not have
 
 
@@ -49,8 +51,8 @@ class PolicyNetwork(nnx.Module):
         self.config = config
         width = config.width
         self.vision = VisionStem(config, rngs)
-        self.camera_table = Table(len(config.cameras), width, rngs)
-        self.position_table = Table(config.tokens_per_camera, width, rngs)
+        self.camera_table = Table(len(config.cameras), width, rngs, _PLACE_SCALE)
+        self.position_table = Table(config.tokens_per_camera, width, rngs, _PLACE_SCALE)
         self.task_table = Table(len(config.stage_counts), width, rngs)
         self.stage_fusion = StageFusion(config, rngs)
         self.state_in = Linear(config.action_width, width, rngs=rngs)

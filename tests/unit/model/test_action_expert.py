@@ -49,11 +49,11 @@ def test_every_action_sees_every_other(
         assert float(jnp.min(jnp.max(jnp.abs(after - before), axis=(0, 1, 3)))) > 1e-4
 
 
-def test_layers_start_closed(config: ModelConfig, encode: Any, batch: dict[str, Any]) -> None:
-    """At the start the gates are zero, so no prefix can disturb the first updates."""
+def test_layers_start_open(config: ModelConfig, encode: Any, batch: dict[str, Any]) -> None:
+    """At the start the prefix already reaches the velocity, so the first gradients teach vision."""
     expert = jax.jit(ActionExpert(config, nnx.Rngs(0)))
     noisy, time = flow(config, 4, 2)
-    prefix = encode(batch)
-    layers = prefix.layers
+    layers = encode(batch).layers
     doubled = [(2.0 * keys, 2.0 * values) for keys, values in layers]
-    np.testing.assert_array_equal(expert(noisy, time, layers), expert(noisy, time, doubled))
+    difference = expert(noisy, time, layers) - expert(noisy, time, doubled)
+    assert float(abs(difference).max()) > 1e-3

@@ -8,14 +8,16 @@ from hearth.core.seeds import generator
 from hearth.simulation.household.robot import ACTION_LOWER, ACTION_SIZE, ACTION_SLICES, ACTION_UPPER
 
 _DECAY = 0.92
-_BASE_SCALE = 0.6  # m/s of base noise for a radian of arm noise
+# m/s (and rad/s) of base noise for a radian of arm noise: the base wanders by some 5 cm, so that
+# its commands depend on what the cameras show all along the way and not at the start alone.
+_BASE_SCALE = 4.0
 # Experts command from the measured joints, so noise on the command moves the arm on and on while
 # it lasts, about 1 / (1 - _DECAY) steps; this share keeps the arm within about `scale` of its way.
 _PER_STEP = 0.4
 
 
 class NoisyExecution:
-    """Ornstein-Uhlenbeck noise on arm targets, and a little on the base velocity.
+    """Ornstein-Uhlenbeck noise on arm targets and on the base velocity.
 
     Args:
         seed: of the noise alone.

@@ -53,8 +53,7 @@ class Workflow:
         return [
             str(BIN / "snakemake"), "--snakefile", str(ROOT / "Snakefile"),
             "--directory", str(self.folder), "--configfile", str(self.config),
-            "--profile", str(ROOT / "profiles/local"), "--config", f"set={overrides}",
-            *arguments,
+            "--profile", str(ROOT / "profiles/local"), *arguments, "--config", f"set={overrides}",
         ]  # fmt: skip
 
     def run(self, *arguments: str, overrides: str = "") -> subprocess.CompletedProcess[str]:

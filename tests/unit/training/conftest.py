@@ -18,7 +18,7 @@ from hearth.core.statistics import Statistics
 from hearth.training.job import Job
 
 HORIZON, IMAGE_SIZE, BATCH = 6, 16, 4
-TASK = "turning_on_radio"
+TASK, TASK_INDEX, STAGES = "picking_up_trash", 1, 3  # as in the benchmark file
 
 
 def make_settings(root: Path, *, protect: bool = True, seed: int = 0, **run: Any) -> Settings:
@@ -62,8 +62,8 @@ def make_batch(step: int, batch_size: int = BATCH) -> dict[str, Any]:
         "state": state,
         "actions": np.repeat(state[:, None], HORIZON, axis=1),
         "action_mask": np.ones((batch_size, HORIZON), dtype=bool),
-        "task": np.zeros(batch_size, dtype=np.int32),
-        "stage": random.integers(0, 5, batch_size).astype(np.int32),
+        "task": np.full(batch_size, TASK_INDEX, dtype=np.int32),
+        "stage": random.integers(0, STAGES, batch_size).astype(np.int32),
     }
 
 

@@ -23,7 +23,7 @@ from hearth.policy import bundle as bundles
 from hearth.training.loop import fit
 from hearth.training.scalars import read_lines
 
-from .conftest import batches, make_batch, make_job, make_settings
+from .conftest import TASK, batches, make_batch, make_job, make_settings
 
 
 def metrics(root: Path) -> list[dict[str, float]]:
@@ -68,7 +68,7 @@ def test_a_finished_run(reference: Path) -> None:
     assert record["losses"]["total"] == metrics(reference)[-1]["total"]
     loaded = bundles.load(results.bundle("main"))
     assert loaded.hash == record["bundle_hash"]
-    assert loaded.tasks == ("turning_on_radio",)
+    assert loaded.tasks == (TASK,)
     assert [line["step"] for line in metrics(reference)] == [1, 2, 3, 4, 5, 6]
     events = EventAccumulator(str(results.tensorboard("main"))).Reload()
     scalars = {event.step: event.value for event in events.Scalars("total")}

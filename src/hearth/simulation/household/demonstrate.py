@@ -33,7 +33,7 @@ def demonstrate(
     observation = environment.reset(instance_id, start_noise_seed=seed)
     expert = create(task)
     expert.reset(environment)
-    execution = NoisyExecution(seed, noise)
+    execution = NoisyExecution(seed, noise, expert.base_noise)
     actions, states, stages = [], [], []
     frames: dict[str, list[np.ndarray]] = {name: [] for name in benchmark.cameras if image_size}
     success = False

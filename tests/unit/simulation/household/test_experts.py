@@ -23,7 +23,8 @@ def roll(task: str, instance: int, seed: int, steps: int) -> tuple[np.ndarray, n
     """Actions and proprioception of the first steps of a noisy episode."""
     env = environment(task)
     observation = env.reset(instance, start_noise_seed=seed)
-    expert, execution = create(task), NoisyExecution(seed)
+    expert = create(task)
+    execution = NoisyExecution(seed, base=expert.base_noise)
     expert.reset(env)
     actions, states = [], []
     for _ in range(steps):

@@ -17,7 +17,8 @@ _BOTTLES = ("bottle_1", "bottle_2")
 def test_brings_both_bottles_and_closes_the_door(instance: int) -> None:
     env = environment(_TASK)
     env.reset(instance, start_noise_seed=1000 + instance)
-    expert, execution = create(_TASK), NoisyExecution(1000 + instance)
+    expert = create(_TASK)
+    execution = NoisyExecution(1000 + instance, base=expert.base_noise)
     expert.reset(env)
     stages, angles, fastest = [], [], 0.0
     terminated = False

@@ -69,12 +69,16 @@ class Expert:
     """One scripted expert. Subclasses write :meth:`plan`; callers use ``reset`` and ``act``.
 
     Attributes:
+        base_noise: m/s and rad/s of noise on the base for a radian on the arms. 4 lets the base
+            wander by some 5 cm, so that its commands depend on what the cameras show all along
+            the way; tasks that carry things through narrow places take less.
         stage: index of the present phase of the task.
         done: the plan has ended; ``act`` then holds the last posture.
         noise_gain: in [0, 1], how much the executed action may be disturbed now.
     """
 
     task: ClassVar[str]
+    base_noise: ClassVar[float] = 0.6
 
     def __init__(self) -> None:
         self.stage = 0

@@ -26,6 +26,7 @@ class PickingUpTrash(Expert):
     """Stages: 0 go to a can, 1 grasp it, 2 carry it to the bin and drop it; the same for each."""
 
     task = "picking_up_trash"
+    base_noise = 4.0
 
     def plan(self) -> Actions:
         self.intent.trunk = skills.LOW_TRUNK

@@ -50,7 +50,7 @@ def success_count(
     for instance in instances:
         environment.reset(instance, start_noise_seed=instance)
         expert.reset(environment)
-        execution = NoisyExecution(instance, noise)
+        execution = NoisyExecution(instance, noise, expert.base_noise)
         success = False
         while not success and not expert.done and environment.steps < limit:
             action = expert.act(environment)

@@ -22,6 +22,7 @@ class TurningOnRadio(Expert):
     """Stages: 0 approach, 1 press, 2 withdraw."""
 
     task = "turning_on_radio"
+    base_noise = 4.0
 
     def plan(self) -> Actions:
         yaw = 0.0

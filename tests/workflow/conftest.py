@@ -64,7 +64,7 @@ class Workflow:
 
     def planned(self, *arguments: str, overrides: str = "") -> set[str]:
         """The rules that a dry run would execute, `all` left out."""
-        result = self.run("-n", "--quiet", "host", *arguments, overrides=overrides)
+        result = self.run(*arguments, "-n", "--quiet", "host", overrides=overrides)
         assert result.returncode == 0, result.stdout + result.stderr
         rules = set()
         for line in (result.stdout + result.stderr).splitlines():

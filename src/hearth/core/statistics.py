@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ import h5py
 import numpy as np
 
 from hearth.core.errors import StatisticsError
-from hearth.core.files import atomic_path, hash_json
+from hearth.core.files import hash_json, write_bytes
 
 _ARRAYS = (
     "state_mean", "state_std", "state_q01", "state_q99",
@@ -101,13 +102,16 @@ class Statistics:
 
     def save(self, path: Path | str) -> None:
         """Write atomically as HDF5."""
-        with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        # Through memory: h5py's own error on a full disk is not an OSError that names the file.
+        content = io.BytesIO()
+        with h5py.File(content, "w") as file:
             for name in _ARRAYS:
                 file.create_dataset(name, data=getattr(self, name))
             file.attrs.update(
                 robot=self.robot, benchmark=self.benchmark,
                 tasks="\n".join(self.tasks), source_hash=self.source_hash,
             )  # fmt: skip
+        write_bytes(path, content.getvalue())
 
     @classmethod
     def load(cls, path: Path | str) -> Statistics:

@@ -22,7 +22,7 @@ import optax
 from flax import nnx
 
 from hearth.benchmark.benchmark import load_benchmark
-from hearth.core.settings import ModelSettings
+from hearth.core.sections import ModelSettings
 from hearth.model.losses import compute_losses
 from hearth.model.policy_network import PolicyNetwork
 from hearth.model.presets import ModelConfig, config

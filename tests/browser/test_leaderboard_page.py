@@ -12,7 +12,7 @@ import pytest
 
 from hearth.core.files import write_json
 from hearth.core.results import Results
-from hearth.core.settings import ReportSettings
+from hearth.core.sections import ReportSettings
 from hearth.reporting.tables import write_leaderboard
 from tests.unit.reporting.synthetic_results import episode, merged, write, write_scores
 

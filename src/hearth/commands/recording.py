@@ -17,9 +17,10 @@ from hearth.core.files import hash_json, read_json, write_json
 from hearth.core.lifetime import end_pool_worker_with_parent
 from hearth.core.progress import progress
 from hearth.core.results import Results
+from hearth.core.sections import DemonstrationSettings
 from hearth.core.seeds import integer
 from hearth.core.selection import select_tasks
-from hearth.core.settings import DemonstrationSettings, Settings
+from hearth.core.settings import Settings
 
 # An expert that needs more tries than this is broken; the marker would hide it.
 _LARGEST_FAILURE_SHARE = 0.25

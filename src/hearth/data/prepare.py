@@ -29,8 +29,9 @@ from hearth.core.files import hash_file, hash_json, read_json, write_json
 from hearth.core.lifetime import end_pool_worker_with_parent
 from hearth.core.progress import progress
 from hearth.core.results import Results
+from hearth.core.sections import DataSettings
 from hearth.core.seeds import generator
-from hearth.core.settings import DataSettings, Settings
+from hearth.core.settings import Settings
 from hearth.data import episodes
 from hearth.data.images import encode_jpeg, resize_with_padding
 from hearth.data.lerobot.reader import Dataset

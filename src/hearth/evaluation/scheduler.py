@@ -12,8 +12,9 @@ from hearth.core.errors import EvaluationError
 from hearth.core.files import write_json
 from hearth.core.progress import Advance
 from hearth.core.results import Results
+from hearth.core.sections import EvaluationSettings
 from hearth.core.seeds import integer
-from hearth.core.settings import EvaluationSettings, Settings
+from hearth.core.settings import Settings
 from hearth.evaluation import identity
 from hearth.evaluation.episode import EpisodeJob, crashed_result
 from hearth.evaluation.processes import PolicyServer, WorkerProcess, describe_exit

@@ -8,7 +8,7 @@ from typing import Any
 
 from hearth.benchmark.benchmark import Benchmark
 from hearth.core.errors import SettingsError, choices
-from hearth.core.settings import ModelSettings
+from hearth.core.sections import ModelSettings
 
 MAXIMUM_STAGES = 15  # width of the stage head: no task has more (report, 4.2.1)
 

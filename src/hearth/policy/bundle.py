@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from hearth.benchmark.benchmark import Benchmark
 from hearth.core.errors import BundleError, HearthError
 from hearth.core.files import hash_file, hash_json, read_json, write_bytes, write_json
-from hearth.core.settings import ModelSettings, RuntimeSettings
+from hearth.core.sections import ModelSettings, RuntimeSettings
 from hearth.core.statistics import Statistics
 from hearth.model.presets import ModelConfig
 

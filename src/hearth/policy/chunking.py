@@ -8,7 +8,7 @@ import numpy as np
 
 from hearth.core.actions import to_absolute, to_delta
 from hearth.core.errors import SettingsError
-from hearth.core.settings import RuntimeSettings
+from hearth.core.sections import RuntimeSettings
 from hearth.core.statistics import Statistics
 from hearth.policy.compression import compress, consumed_actions, gripper_moves
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from hearth.core import seeds
 from hearth.core.errors import ServingError, choices
-from hearth.core.settings import RuntimeSettings
+from hearth.core.sections import RuntimeSettings
 from hearth.policy.bundle import Bundle
 from hearth.policy.chunking import absolute_chunk, check_horizon, normalised_targets, plan
 from hearth.policy.correction import correct, failed_grasps

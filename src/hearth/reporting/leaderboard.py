@@ -12,7 +12,7 @@ import numpy as np
 from hearth.core import seeds
 from hearth.core.errors import EvaluationError
 from hearth.core.results import Results
-from hearth.core.settings import ReportSettings
+from hearth.core.sections import ReportSettings
 from hearth.reporting import intervals, scoring
 from hearth.reporting.intervals import Difference, Interval
 from hearth.reporting.merged import DISTANCES, STATUSES, Evaluation, TaskResult, load_evaluation

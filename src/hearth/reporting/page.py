@@ -14,7 +14,7 @@ import jinja2
 from hearth.core.errors import DataError
 from hearth.core.files import read_json, write_text
 from hearth.core.results import Results
-from hearth.core.settings import ReportSettings
+from hearth.core.sections import ReportSettings
 from hearth.reporting import figures
 from hearth.reporting.curves import read_curves
 from hearth.reporting.intervals import Difference, Interval

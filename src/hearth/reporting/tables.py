@@ -13,7 +13,7 @@ from rich.table import Table
 
 from hearth.core.errors import EvaluationError
 from hearth.core.files import write_text
-from hearth.core.settings import ReportSettings
+from hearth.core.sections import ReportSettings
 from hearth.reporting.intervals import Difference, Interval
 from hearth.reporting.leaderboard import Leaderboard, Row, build_leaderboard, gap_text
 from hearth.reporting.merged import DISTANCES

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from hearth.benchmark import Benchmark
 from hearth.core.errors import SettingsError
-from hearth.core.settings import RuntimeSettings
+from hearth.core.sections import RuntimeSettings
 from hearth.serving.server import serve
 
 

@@ -10,8 +10,9 @@ from typing import Any
 from hearth.benchmark.benchmark import Benchmark, load_benchmark
 from hearth.core import seeds
 from hearth.core.results import Results
+from hearth.core.sections import RunSettings
 from hearth.core.selection import select_tasks
-from hearth.core.settings import RunSettings, Settings
+from hearth.core.settings import Settings
 from hearth.core.statistics import Statistics
 from hearth.data.loader import Loader
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from hearth.core.settings import RunSettings
+from hearth.core.sections import RunSettings
 from hearth.policy.network import NetworkDefinition, Parameters
 
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from hearth.core.settings import RunSettings
+from hearth.core.sections import RunSettings
 from hearth.model.losses import compute_losses
 from hearth.policy.network import NetworkDefinition, Parameters
 from hearth.training.state import TrainState, learning_rate, make_optimizer

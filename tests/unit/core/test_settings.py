@@ -11,12 +11,7 @@ import yaml
 from hearth.benchmark import load_benchmark
 from hearth.core.errors import SettingsError
 from hearth.core.selection import select_tasks
-from hearth.core.settings import (
-    Settings,
-    freeze_settings,
-    load_settings,
-    settings_from_workflow,
-)
+from hearth.core.settings import Settings, freeze_settings, load_settings, settings_from_workflow
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIGS = sorted((ROOT / "config").glob("*.yaml"))

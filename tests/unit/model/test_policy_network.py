@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from hearth.benchmark.benchmark import load_benchmark
-from hearth.core.settings import ModelSettings
+from hearth.core.sections import ModelSettings
 from hearth.model import presets
 from hearth.model.policy_network import PolicyNetwork
 from hearth.model.presets import ModelConfig

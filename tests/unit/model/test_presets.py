@@ -7,7 +7,7 @@ import pytest
 
 from hearth.benchmark.benchmark import load_benchmark
 from hearth.core.errors import SettingsError
-from hearth.core.settings import ModelSettings
+from hearth.core.sections import ModelSettings
 from hearth.model import presets
 from hearth.model.presets import ModelConfig
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hearth.benchmark import Benchmark, load_benchmark
-from hearth.core.settings import ModelSettings, RuntimeSettings
+from hearth.core.sections import ModelSettings, RuntimeSettings
 from hearth.core.statistics import Statistics
 from hearth.model import presets
 from hearth.policy import bundle as bundles

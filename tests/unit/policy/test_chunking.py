@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from hearth.benchmark import Benchmark, load_benchmark
 from hearth.core.errors import SettingsError
-from hearth.core.settings import RuntimeSettings
+from hearth.core.sections import RuntimeSettings
 from hearth.policy.chunking import absolute_chunk, check_horizon, normalised_targets, plan
 
 from .conftest import make_statistics

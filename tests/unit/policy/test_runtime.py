@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hearth.core.errors import ServingError, SettingsError
-from hearth.core.settings import RuntimeSettings
+from hearth.core.sections import RuntimeSettings
 from hearth.policy.runner import PolicyRunner, Prediction
 from hearth.policy.runtime import Policy
 

@@ -17,7 +17,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from hearth.core.errors import DataError
 from hearth.core.files import write_json
 from hearth.core.results import Results
-from hearth.core.settings import ReportSettings
+from hearth.core.sections import ReportSettings
 from hearth.reporting.curves import read_curves
 from hearth.reporting.posters import write_poster
 from hearth.reporting.tables import write_leaderboard

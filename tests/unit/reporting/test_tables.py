@@ -11,7 +11,7 @@ from rich.console import Console
 from synthetic_results import episode, merged, write, write_scores
 
 from hearth.core.errors import EvaluationError
-from hearth.core.settings import ReportSettings
+from hearth.core.sections import ReportSettings
 from hearth.reporting.leaderboard import build_leaderboard
 from hearth.reporting.tables import print_table, write_leaderboard
 

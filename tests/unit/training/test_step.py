@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hearth.benchmark import load_benchmark
-from hearth.core.settings import RunSettings
+from hearth.core.sections import RunSettings
 from hearth.model import presets
 from hearth.policy.network import NetworkDefinition
 from hearth.training.checkpoint import Checkpoints

@@ -78,14 +78,25 @@ class RunSettings(Section):
     seed: NonNegativeInt = 0
     steps: NonNegativeInt = 7000  # 0: the untrained network
     batch_size: PositiveInt = 32
-    learning_rate: PositiveFloat = 2e-3
-    final_learning_rate_fraction: Fraction = 0.02
+    learning_rate: PositiveFloat = 2e-3  # the peak, after warm-up
+    final_learning_rate_fraction: Fraction = 0.02  # of the peak; stays there after the decay
     warmup_steps: NonNegativeInt = 100
+    decay_steps: PositiveInt | None = None  # end of the cosine, warm-up included; None: `steps`
     weight_decay: NonNegativeFloat = 1e-4
-    gradient_clip: PositiveFloat = 1.0
+    adam_beta1: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
+    adam_beta2: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.999  # openpi: 0.95
+    gradient_clip: PositiveFloat = 1.0  # largest global norm
     ema_decay: Fraction = 0.998
     state_noise: NonNegativeFloat = 0.02  # standard deviation on the normalised state
-    brightness_jitter: Fraction = 0.1
+    # Augmentation; openpi fine-tunes Pi0.5 with crop 0.95, 5 degrees, brightness 0.3, contrast 0.4,
+    # saturation 0.5, colours with probability 0.5.
+    crop_fraction: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0  # side of the crop; 1: whole image
+    rotation_degrees: Annotated[float, Field(ge=0.0, le=180.0)] = 0.0  # largest angle, either way
+    geometry_cameras: tuple[str, ...] = ("head",)  # the cameras that are cropped and rotated
+    brightness_jitter: Fraction = 0.1  # factors are drawn from 1 - x .. 1 + x
+    contrast_jitter: Fraction = 0.0
+    saturation_jitter: Fraction = 0.0
+    colour_probability: Fraction = 1.0  # of changing a sample's colours at all
     checkpoint_every: PositiveInt = 1000
     log_every: PositiveInt = 50
     devices: PositiveInt = 1

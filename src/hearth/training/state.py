@@ -31,13 +31,14 @@ class TrainState:
 
 
 def learning_rate(settings: RunSettings) -> optax.Schedule:
-    """Linear warm-up, then a cosine down to the final fraction at the last step."""
-    warmup = min(settings.warmup_steps, max(settings.steps - 1, 0))
+    """Linear warm-up, a cosine down to the final fraction at `decay_steps`, constant after."""
+    end = settings.steps if settings.decay_steps is None else settings.decay_steps
+    warmup = min(settings.warmup_steps, max(end - 1, 0))
     return optax.warmup_cosine_decay_schedule(
         init_value=settings.learning_rate / (warmup + 1),
         peak_value=settings.learning_rate,
         warmup_steps=warmup,
-        decay_steps=max(settings.steps, warmup + 1),
+        decay_steps=max(end, warmup + 1),
         end_value=settings.learning_rate * settings.final_learning_rate_fraction,
     )
 
@@ -48,6 +49,8 @@ def make_optimizer(settings: RunSettings) -> optax.GradientTransformation:
         optax.clip_by_global_norm(settings.gradient_clip),
         optax.adamw(
             learning_rate(settings),
+            b1=settings.adam_beta1,
+            b2=settings.adam_beta2,
             weight_decay=settings.weight_decay,
             mask=lambda parameters: jax.tree.map(lambda array: array.ndim > 1, parameters),
         ),

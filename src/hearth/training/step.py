@@ -12,6 +12,7 @@ import optax
 from hearth.core.sections import RunSettings
 from hearth.model.losses import compute_losses
 from hearth.policy.network import NetworkDefinition, Parameters
+from hearth.training.augmentation import augment, check_cameras
 from hearth.training.state import TrainState, learning_rate, make_optimizer
 
 Metrics = dict[str, jax.Array]
@@ -31,7 +32,11 @@ def make_step(
         settings: of the run.
         cholesky: float32[H*D, H*D], factor of the flow noise's covariance.
         seed: of augmentation, flow times and flow noise.
+
+    Raises:
+        SettingsError: the augmentation names a camera that the robot does not have.
     """
+    check_cameras(settings, definition.config.cameras)
     optimizer, schedule = make_optimizer(settings), learning_rate(settings)
     base_key = jax.random.key(seed)
 
@@ -46,7 +51,7 @@ def make_step(
         state: TrainState, batch: Mapping[str, Any], factor: jax.Array
     ) -> tuple[TrainState, Metrics]:
         augment_key, loss_key = jax.random.split(jax.random.fold_in(base_key, state.step))
-        batch = augment(batch, augment_key, settings.state_noise, settings.brightness_jitter)
+        batch = augment(batch, augment_key, settings)
         gradients, metrics = jax.grad(losses, has_aux=True)(
             state.parameters, batch, loss_key, factor
         )
@@ -74,21 +79,3 @@ def average_decay(decay: float, step: jax.Array) -> jax.Array:
     random initial weights; beyond some 9 / (1 - decay) steps it is `decay` itself.
     """
     return jnp.minimum(decay, (1.0 + step) / (10.0 + step))
-
-
-def augment(
-    batch: Mapping[str, Any], key: jax.Array, state_noise: float, brightness_jitter: float
-) -> dict[str, Any]:
-    """Gaussian noise on the normalised state; one brightness factor per sample and camera."""
-    state_key, image_key = jax.random.split(key)
-    state = batch["state"]
-    state = state + state_noise * jax.random.normal(state_key, state.shape, state.dtype)
-    images = {}
-    for index, name in enumerate(sorted(batch["images"])):
-        image = batch["images"][name].astype(jnp.float32)
-        factor = jax.random.uniform(
-            jax.random.fold_in(image_key, index), (image.shape[0], 1, 1, 1),
-            minval=1.0 - brightness_jitter, maxval=1.0 + brightness_jitter,
-        )  # fmt: skip
-        images[name] = jnp.clip(image * factor, 0.0, 255.0)
-    return {**batch, "state": state, "images": images}

@@ -99,28 +99,78 @@ class RunSettings(Section):
     colour_probability: Fraction = 1.0  # of changing a sample's colours at all
     checkpoint_every: PositiveInt = 1000
     log_every: PositiveInt = 50
-    devices: PositiveInt = 1
+    devices: PositiveInt = 1  # of all nodes together; they share the batch and the weights
+    accumulation_steps: PositiveInt = 1  # parts of a batch computed one after another, for memory
 
     @model_validator(mode="after")
     def _check_devices(self) -> RunSettings:
-        if self.batch_size % self.devices:
+        unit = self.devices * self.accumulation_steps
+        if self.batch_size % unit:
             raise ValueError(
-                f"batch_size {self.batch_size} is not divisible by devices {self.devices}; "
-                f"valid batch sizes are multiples of {self.devices}"
+                f"batch_size {self.batch_size} is not divisible by devices {self.devices} x "
+                f"accumulation_steps {self.accumulation_steps}; valid batch sizes are multiples "
+                f"of {unit}"
             )
         return self
 
 
-class RuntimeSettings(Section):
-    """How a policy acts (report, 7)."""
+class ReturnToStage(Section):
+    """Task rule: a policy that reaches stage `at` goes back to stage `to` (report, 7.4.2)."""
 
-    flow_steps: PositiveInt = 10
-    actions_to_execute: PositiveInt = 12
-    actions_to_keep: NonNegativeInt = 4  # inpainting targets of the next prediction
+    rule: Literal["return_to_stage"] = "return_to_stage"
+    at: PositiveInt
+    to: NonNegativeInt
+
+    @model_validator(mode="after")
+    def _check_back(self) -> ReturnToStage:
+        if self.to >= self.at:
+            raise ValueError(f"to {self.to} must lie before at {self.at}")
+        return self
+
+
+class OpenUnlessOtherHolds(Section):
+    """Task rule: from a stage on, a closed hand opens unless the other one holds something."""
+
+    rule: Literal["open_unless_other_holds"] = "open_unless_other_holds"
+    from_stage: NonNegativeInt = 0
+
+
+TaskRule = Annotated[ReturnToStage | OpenUnlessOtherHolds, Field(discriminator="rule")]
+
+
+class RuntimeSettings(Section):
+    """How a policy acts (report, 7). Each component is switched by its own key."""
+
+    flow_steps: PositiveInt = 10  # Euler steps; 20 in the winning run
+    correlated_noise: bool = True  # False: sample from independent noise (report, 5)
+    actions_to_execute: PositiveInt = 12  # predicted actions used up before the next prediction
+    actions_to_keep: NonNegativeInt = 4  # the actions after them: inpainting targets
     inpainting: bool = True
-    compression: PositiveFloat = 1.0  # predicted actions per executed step; 1.3 in the report
+    compression: PositiveFloat = 1.0  # predicted actions per executed step: 26 in 20 steps at 1.3
+    scale_base_velocity: bool = True  # times the compression, so that the base goes as far
+    # Compression is off while a gripper's planned values, in [-1, 1], span more; null: never off.
+    compression_gripper_span: NonNegativeFloat | None = 0.2
+    # vote: the majority of recent predictions; latest: each prediction at once; fixed: stage 0.
+    stage_tracking: Literal["vote", "latest", "fixed"] = "vote"
     stage_voting_window: PositiveInt = 3
-    gripper_correction: bool = True
+    stage_rollback_from_last: bool = True  # False: the last stage is never left, as in public code
+    gripper_correction: bool = True  # open a hand closed where it never was (report, 7.4.1)
+    # By task, per hand (left, right) the first stage where it may be closed, null for never; "*"
+    # stands for all other tasks. Tasks without an entry follow their demonstrations.
+    gripper_closures: dict[str, tuple[NonNegativeInt | None, ...]] = {}
+    task_rules: dict[str, tuple[TaskRule, ...]] = {}  # tried in order, before the gripper rule
+    clip_actions: bool = True  # to the robot's limits
+
+
+class SwitchedPolicy(Section):
+    """A policy of several bundles, one per task (report, 6.4): the file that `hearth serve` reads.
+
+    Without limits all bundles stay loaded; otherwise the least recently used one goes first.
+    """
+
+    bundles: Annotated[dict[str, str], Field(min_length=1)]  # task -> folder, beside this file
+    resident_bundles: PositiveInt | None = None  # how many different bundles stay loaded
+    resident_bytes: PositiveInt | None = None  # of parameters in all that stay loaded
 
 
 class EvaluationSettings(Section):

@@ -10,7 +10,7 @@ from hearth.core.actions import to_absolute, to_delta
 from hearth.core.errors import SettingsError
 from hearth.core.sections import RuntimeSettings
 from hearth.core.statistics import Statistics
-from hearth.policy.compression import compress, consumed_actions, gripper_moves
+from hearth.policy.compression import compress, executed_steps, gripper_moves
 
 
 @dataclass(frozen=True)
@@ -34,16 +34,17 @@ def plan(
 ) -> Plan:
     """Cut an absolute chunk (H, D) into executed and kept actions (report, 7.1.1 and 7.2).
 
-    Compression is off while a gripper is about to move; then the chunk's first actions are
-    executed as they are and the kept ones follow them directly.
+    With compression the first `actions_to_execute` actions are executed in fewer steps and the
+    kept ones follow them. While a gripper is about to move, as many actions as there are steps are
+    executed as they are, the kept ones follow these directly, and the rest is dropped.
     """
-    executed = runtime.actions_to_execute
-    used = consumed_actions(executed, runtime.compression)
-    if used == executed or gripper_moves(chunk[:used], grippers):
-        used = executed
-        actions = chunk[:executed]
-    else:
-        actions = compress(chunk[:used], executed, base_velocity)
+    used = runtime.actions_to_execute
+    steps = executed_steps(used, runtime.compression)
+    if steps != used and gripper_moves(chunk[:used], grippers, runtime.compression_gripper_span):
+        used = steps
+    actions = compress(
+        chunk[:used], steps, base_velocity, scale_base_velocity=runtime.scale_base_velocity
+    )
     kept = chunk[used : used + runtime.actions_to_keep]
     return Plan(actions.astype(np.float32), kept.astype(np.float32))
 
@@ -54,12 +55,12 @@ def check_horizon(runtime: RuntimeSettings, horizon: int) -> None:
     Raises:
         SettingsError: naming the numbers.
     """
-    used = consumed_actions(runtime.actions_to_execute, runtime.compression)
-    needed = max(used, runtime.actions_to_execute) + runtime.actions_to_keep
-    if used < 1 or needed > horizon:
+    steps = executed_steps(runtime.actions_to_execute, runtime.compression)
+    used = max(runtime.actions_to_execute, steps)
+    if used + runtime.actions_to_keep > horizon:
         raise SettingsError(
             f"runtime: actions_to_execute {runtime.actions_to_execute} at compression "
-            f"{runtime.compression:g} uses {used} predicted actions, and actions_to_keep "
+            f"{runtime.compression:g} takes up to {used} predicted actions, and actions_to_keep "
             f"{runtime.actions_to_keep} more; the horizon is {horizon}"
         )
 

@@ -1,12 +1,46 @@
-"""The gripper rule (report, 7.4.1): a gripper closed where the demonstrations never close it."""
+"""Corrections of a failed grasp: the general gripper rule (report, 7.4.1) and what follows from it.
+
+A hand that is closed on nothing has its fingers fully together: its state is below `CLOSED`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 
-from hearth.data.statistics import GRIPPER_CLOSED
+from hearth.benchmark.benchmark import Benchmark
+from hearth.core.errors import SettingsError, choices
 
-OPEN = 1.0  # of a gripper's command and state; -1: closed on nothing
+CLOSED = -0.98  # of a gripper's state in [-1, 1]: nothing between the fingers
+OPEN_FROM = 0.90  # above it a gripper counts as open; in between it holds something
+OPEN = 1.0  # the command that opens a gripper fully
+OTHER_TASKS = "*"  # the entry of a closure table that stands for all tasks without one
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What a rule decides.
+
+    Attributes:
+        opened: bool[hands], the hands to open, left before right.
+        stage: the stage to continue in.
+    """
+
+    opened: np.ndarray
+    stage: int
+
+
+def closed_hands(state: np.ndarray, grippers: tuple[int, ...]) -> np.ndarray:
+    """bool[hands]: fully closed, from state float[D]."""
+    return state[list(grippers)] < CLOSED
+
+
+def holding_hands(state: np.ndarray, grippers: tuple[int, ...]) -> np.ndarray:
+    """bool[hands]: half-open, neither closed nor open, as when something is between the fingers."""
+    openings = state[list(grippers)]
+    return (openings >= CLOSED) & (openings <= OPEN_FROM)
 
 
 def failed_grasps(
@@ -22,20 +56,59 @@ def failed_grasps(
     Returns:
         bool[hands].
     """
-    return (state[list(grippers)] < GRIPPER_CLOSED) & ~closed_in_demonstrations
+    return closed_hands(state, grippers) & ~closed_in_demonstrations
 
 
 def correct(
-    chunk: np.ndarray, state: np.ndarray, failed: np.ndarray, grippers: tuple[int, ...]
+    chunk: np.ndarray, state: np.ndarray, opened: np.ndarray, grippers: tuple[int, ...]
 ) -> np.ndarray:
-    """Absolute chunk (T, D) -> the current state throughout with the failed hands opened.
+    """Absolute chunk (T, D) -> the current state throughout, with the `opened` hands open.
 
-    The chunk is returned as it is when no hand failed.
+    The chunk is returned as it is when no hand opens.
     """
-    if not failed.any():
+    if not opened.any():
         return chunk
     held = np.broadcast_to(state, chunk.shape).astype(chunk.dtype)
-    for hand, dimension in enumerate(grippers):
-        if failed[hand]:
-            held[:, dimension] = OPEN
+    held[:, [d for d, opens in zip(grippers, opened, strict=True) if opens]] = OPEN
     return held
+
+
+def closure_table(
+    demonstrated: np.ndarray,
+    given: Mapping[str, tuple[int | None, ...]],
+    benchmark: Benchmark,
+) -> np.ndarray:
+    """Where a closed hand is no failure: the demonstrations' table with given entries in place.
+
+    Args:
+        demonstrated: bool[task_count, stages, hands], closed somewhere in the demonstrations.
+        given: per task name and hand the first stage where it may be closed, None for never;
+            `OTHER_TASKS` stands for every task that has no entry of its own.
+        benchmark: its task names.
+
+    Returns:
+        bool[task_count, stages, hands], a new array.
+
+    Raises:
+        SettingsError: an entry names no task, or not every hand of the robot.
+    """
+    table = np.array(demonstrated, dtype=bool)
+    hands = table.shape[2]
+    for name, first_stages in given.items():
+        if name != OTHER_TASKS and name not in benchmark.task_names:
+            raise SettingsError(
+                f"runtime.gripper_closures names '{name}', no task of '{benchmark.name}': "
+                + choices(name, [*benchmark.task_names, OTHER_TASKS])
+            )
+        if len(first_stages) != hands:
+            raise SettingsError(
+                f"runtime.gripper_closures['{name}'] = {list(first_stages)}: robot "
+                f"'{benchmark.robot.name}' has {hands} grippers; give one number or null for each"
+            )
+    stages = np.arange(table.shape[1])
+    for task in benchmark.tasks:
+        first_stages = given.get(task.name, given.get(OTHER_TASKS))
+        if first_stages is not None:
+            for hand, first in enumerate(first_stages):
+                table[task.index, :, hand] = False if first is None else stages >= first
+    return table

@@ -14,11 +14,12 @@ from .conftest import make_statistics
 
 GRIPPERS, BASE = (14, 22), slice(0, 3)
 FACTS = load_benchmark("household")
+REPORT = RuntimeSettings(actions_to_execute=26, actions_to_keep=4, compression=1.3)
 
 
-def numbered() -> np.ndarray:
+def numbered(horizon: int = 30) -> np.ndarray:
     """Each action holds its index, grippers stand still."""
-    chunk = np.tile(np.arange(30.0)[:, None], (1, 23))
+    chunk = np.tile(np.arange(float(horizon))[:, None], (1, 23))
     chunk[:, list(GRIPPERS)] = 1.0
     return chunk
 
@@ -30,30 +31,60 @@ def test_without_compression_kept_actions_follow_the_executed_ones() -> None:
     assert result.kept[:, 5].tolist() == [12, 13, 14, 15]
 
 
-def test_compression_uses_more_predictions_and_keeps_those_after_them() -> None:
-    runtime = RuntimeSettings(actions_to_execute=20, actions_to_keep=4, compression=1.3)
-    result = plan(numbered(), runtime, GRIPPERS, BASE)
+def test_compression_executes_fewer_steps_and_keeps_what_follows_the_prediction() -> None:
+    result = plan(numbered(), REPORT, GRIPPERS, BASE)
     assert len(result.actions) == 20
-    assert result.actions[-1, 5] == pytest.approx(25)
-    assert result.actions[-1, 0] == pytest.approx(25 * 1.3)
+    np.testing.assert_allclose(result.actions[:, 5], np.arange(20) * 25 / 19, atol=1e-5)
+    np.testing.assert_allclose(result.actions[:, 0], 1.3 * np.arange(20) * 25 / 19, atol=1e-5)
     assert result.kept[:, 5].tolist() == [26, 27, 28, 29]
+    slow = plan(
+        numbered(), REPORT.model_copy(update={"scale_base_velocity": False}), GRIPPERS, BASE
+    )
+    assert slow.actions[-1, 0] == pytest.approx(25)
 
 
 def test_a_moving_gripper_switches_compression_off() -> None:
-    runtime = RuntimeSettings(actions_to_execute=20, actions_to_keep=4, compression=1.3)
     chunk = numbered()
     chunk[25, 22] = 0.5
-    result = plan(chunk, runtime, GRIPPERS, BASE)
+    result = plan(chunk, REPORT, GRIPPERS, BASE)
     assert result.actions[:, 0].tolist() == list(range(20))
     assert result.kept[:, 5].tolist() == [20, 21, 22, 23]
+    always = REPORT.model_copy(update={"compression_gripper_span": None})
+    assert plan(chunk, always, GRIPPERS, BASE).kept[0, 5] == 26
     chunk[25, 22], chunk[26, 22] = 1.0, 0.5  # beyond what is executed
-    assert plan(chunk, runtime, GRIPPERS, BASE).kept[0, 5] == 26
+    assert plan(chunk, REPORT, GRIPPERS, BASE).kept[0, 5] == 26
+
+
+@given(
+    execute=st.integers(2, 26),
+    keep=st.integers(0, 4),
+    compression=st.floats(0.8, 3.0),
+    moves=st.booleans(),
+)
+def test_kept_actions_continue_the_executed_ones(
+    execute: int, keep: int, compression: float, moves: bool
+) -> None:
+    """The first kept action is the prediction one step after the last executed one."""
+    runtime = RuntimeSettings(
+        actions_to_execute=execute, actions_to_keep=keep, compression=compression
+    )
+    chunk = numbered(horizon=40)
+    if moves:
+        chunk[execute - 1, 14] = -1.0
+    result = plan(chunk, runtime, GRIPPERS, BASE)
+    steps = max(1, round(execute / compression))
+    assert len(result.actions) == steps and len(result.kept) == keep
+    last = result.actions[-1, 5] if steps > 1 else (0 if moves else execute - 1)
+    expected = np.arange(keep) + 1 + last
+    np.testing.assert_allclose(result.kept[:, 5], expected, atol=1e-4)
 
 
 def test_more_actions_than_the_horizon_are_refused() -> None:
-    check_horizon(RuntimeSettings(actions_to_execute=20, compression=1.3), 30)
-    with pytest.raises(SettingsError, match=r"uses 27 predicted actions.*horizon is 30"):
-        check_horizon(RuntimeSettings(actions_to_execute=21, compression=1.3), 30)
+    check_horizon(REPORT, 30)
+    with pytest.raises(SettingsError, match=r"takes up to 27 predicted actions.*horizon is 30"):
+        check_horizon(REPORT.model_copy(update={"actions_to_execute": 27}), 30)
+    with pytest.raises(SettingsError, match=r"compression 0.5 takes up to 40 predicted"):
+        check_horizon(RuntimeSettings(actions_to_execute=20, compression=0.5), 30)
 
 
 @given(seed=st.integers(0, 10_000), kept=st.integers(1, 30))

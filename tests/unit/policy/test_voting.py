@@ -3,7 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearth.policy.voting import StageVote, vote
+from hearth.core.sections import RuntimeSettings
+from hearth.policy.voting import StageVote, track_stage, vote
 
 
 def run(predictions: list[int], stages: int = 10, start: int = 0) -> list[int]:
@@ -38,6 +39,31 @@ def test_rollback_needs_all_and_works_from_the_last_stage() -> None:
     assert run([8, 9, 8, 8], start=9) == [9, 9, 9, 9]
 
 
+def test_the_last_stage_can_be_made_final() -> None:
+    def final(stage: int) -> int:
+        state = StageVote(stage)
+        for _ in range(3):
+            state = vote(state, stage - 1, 10, rollback_from_last=False)
+        return state.stage
+
+    assert final(9) == 9
+    assert final(8) == 7
+
+
+def test_predictions_beyond_the_last_stage_count_as_the_last() -> None:
+    assert run([11, 11, 11], stages=5, start=2) == [2, 2, 3]
+    assert run([7, 7], stages=5, start=3) == [3, 3]
+
+
+def test_tracking_can_follow_at_once_or_stand_still() -> None:
+    latest = RuntimeSettings(stage_tracking="latest")
+    fixed = RuntimeSettings(stage_tracking="fixed")
+    assert track_stage(StageVote(1), 4, 10, latest) == StageVote(4)
+    assert track_stage(StageVote(1), 40, 10, latest) == StageVote(9)
+    assert track_stage(StageVote(1, (2, 2)), 2, 10, fixed) == StageVote(1, (2, 2))
+    assert track_stage(StageVote(1, (2, 2)), 2, 10, RuntimeSettings()) == StageVote(2)
+
+
 def test_stages_stay_within_the_task() -> None:
     assert run([4, 4, 4, 4], stages=5, start=4) == [4] * 4
     assert run([0, 0, 0, 0]) == [0] * 4
@@ -66,6 +92,15 @@ def test_every_move_is_one_stage_and_has_its_majority(
         if step == -1:
             assert recent == (before.stage - 1,) * window
         assert state.history == (() if step else recent)
+
+
+@given(st.lists(st.integers(0, 14), max_size=60), st.booleans())
+def test_the_last_stage_is_left_by_a_rollback_alone(predictions: list[int], rollback: bool) -> None:
+    state = StageVote(4)
+    for prediction in predictions:
+        state = vote(state, prediction, 5, rollback_from_last=rollback)
+        if not rollback:
+            assert state.stage == 4
 
 
 @given(st.lists(st.integers(0, 14), max_size=40))

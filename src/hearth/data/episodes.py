@@ -180,8 +180,18 @@ def read_tables(path: Path) -> list[EpisodeTable]:
     Raises:
         DataError: missing, truncated or incomplete.
     """
+    return list(iterate_tables(path))
+
+
+def iterate_tables(path: Path) -> Iterator[EpisodeTable]:
+    """The tables of a file one after another, ordered by index, so that one is in memory at a time.
+
+    Raises:
+        DataError: missing, truncated or incomplete.
+    """
     with open_file(path) as file:
-        return [_read_table(file, index) for index in sorted(map(int, file.keys()))]
+        for index in sorted(map(int, file.keys())):
+            yield _read_table(file, index)
 
 
 def _read_table(file: h5py.File, index: int) -> EpisodeTable:

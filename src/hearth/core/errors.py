@@ -26,6 +26,10 @@ class BundleError(HearthError):
     """A policy bundle is incomplete, changed, or made for another robot layout."""
 
 
+class WeightsError(HearthError):
+    """Weights of another code base do not fit the network, or ours do not fit that code base."""
+
+
 class CheckpointError(HearthError):
     """A training checkpoint cannot be read or does not fit the settings."""
 

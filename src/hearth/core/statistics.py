@@ -22,7 +22,7 @@ _ARRAYS = (
     "action_mean", "action_std", "action_q01", "action_q99",
     "chunk_mean", "chunk_std", "correlation", "gripper_closed", "per_timestep",
 )  # fmt: skip
-_SMALLEST_STD = 1e-3  # a dimension that never moves must not blow up when divided
+SMALLEST_STD = 1e-3  # a dimension that never moves must not blow up when divided
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,11 @@ class Statistics:
     def _chunk_scale(self) -> tuple[np.ndarray, np.ndarray]:
         mean = np.where(self.per_timestep, self.chunk_mean, self.action_mean)
         std = np.where(self.per_timestep, self.chunk_std, self.action_std)
-        return mean, np.maximum(std, _SMALLEST_STD)
+        return mean, np.maximum(std, SMALLEST_STD)
 
     def normalise_state(self, state: np.ndarray) -> np.ndarray:
         """State (..., D) -> float32 z-scores."""
-        std = np.maximum(self.state_std, _SMALLEST_STD)
+        std = np.maximum(self.state_std, SMALLEST_STD)
         return ((state - self.state_mean) / std).astype(np.float32)
 
     def normalise_actions(self, chunk: np.ndarray) -> np.ndarray:

@@ -33,8 +33,9 @@ from hearth.core.sections import DataSettings
 from hearth.core.seeds import generator
 from hearth.core.settings import Settings
 from hearth.data import episodes
-from hearth.data.images import encode_jpeg, resize_with_padding
+from hearth.data.images import encode_jpeg
 from hearth.data.lerobot.reader import Dataset
+from hearth.data.resize import resize_with_padding
 from hearth.data.verify import verify_table
 
 _FORMAT = 1  # raise it when the content of prepared episodes changes

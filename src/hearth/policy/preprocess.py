@@ -11,7 +11,7 @@ import numpy as np
 
 from hearth.benchmark.benchmark import Benchmark
 from hearth.core.errors import ServingError, choices
-from hearth.data.images import resize_with_padding
+from hearth.data.resize import resize_images
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ def read_observation(
     Raises:
         ServingError: a key is missing or an array has the wrong shape or type.
     """
-    images = {
-        name: resize_with_padding(_image(observation, camera.observation_key), image_size)
+    cameras = {
+        name: _image(observation, camera.observation_key)
         for name, camera in benchmark.cameras.items()
     }
     robot = benchmark.robot
@@ -48,6 +48,7 @@ def read_observation(
         )
     if not np.isfinite(proprioception).all():
         raise ServingError(f"'{robot.proprioception_key}' holds values that are not finite")
+    images = resize_images(cameras, image_size)
     return Reading(images, robot.state_from_proprioception(proprioception))
 
 
@@ -93,4 +94,4 @@ def _image(observation: Mapping[str, Any], key: str) -> np.ndarray:
         raise ServingError(
             f"'{key}' must be uint8[height, width, 3 or 4], not {image.dtype}{list(image.shape)}"
         )
-    return np.ascontiguousarray(image[..., :3])
+    return image

@@ -22,9 +22,10 @@ from hearth.core.errors import DataError
 from hearth.core.results import Results
 from hearth.core.settings import Settings
 from hearth.data import prepare
-from hearth.data.images import decode_jpeg, resize_with_padding
+from hearth.data.images import decode_jpeg
 from hearth.data.lerobot import Dataset
 from hearth.data.prepare import prepare_task
+from hearth.data.resize import resize_with_padding
 
 RADIO, TRASH = "turning_on_radio", "picking_up_trash"
 Maker = Callable[..., Settings]

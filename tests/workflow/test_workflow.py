@@ -6,8 +6,9 @@ import csv
 import json
 
 import pytest
+import yaml
 
-from tests.workflow.conftest import TASK, Workflow
+from tests.workflow.conftest import ROOT, TASK, Workflow
 
 pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("workflow")]
 
@@ -47,6 +48,27 @@ def test_changed_settings_rerun_what_follows(
     if override.startswith("evaluations.trained.runtime"):
         override = "evaluations.trained.runtime.flow_steps=4"
     assert finished.planned(overrides=override) == expected
+
+
+@pytest.mark.parametrize(
+    ("fact", "expected"),
+    [
+        ("human_length_frames", {"evaluate", "leaderboard"}),
+        (
+            "stages",
+            {"demonstrations", "dataset_index", "prepare", "statistics", "train", "evaluate"}
+            | {"leaderboard"},
+        ),
+    ],
+)
+def test_an_edited_benchmark_fact_reruns_what_depends_on_it(
+    finished: Workflow, fact: str, expected: set[str]
+) -> None:
+    values = yaml.safe_load((ROOT / "config/benchmarks/household.yaml").read_text())
+    next(task for task in values["tasks"] if task["name"] == TASK)[fact] += 1
+    edited = finished.folder / f"{fact}.yaml"
+    edited.write_text(yaml.safe_dump(values))
+    assert finished.planned(overrides=f"benchmark={edited}") == expected
 
 
 def test_an_evaluation_setting_touches_only_its_evaluation(finished: Workflow) -> None:

@@ -15,7 +15,7 @@ rule demonstrations:
         section=SETTINGS.demonstrations
         and SETTINGS.demonstrations.model_dump(mode="json"),
         seed=SETTINGS.seed,
-        benchmark=BENCHMARK.name,
+        facts=lambda wildcards: data_facts(BENCHMARK, [wildcards.task], "train"),
     shell:
         "hearth demos --config {resources.settings} --task {wildcards.task} --workers {threads} 2>&1 | tee -i {log}"
 
@@ -52,7 +52,7 @@ rule prepare:
     params:
         section=SETTINGS.data.model_dump(mode="json"),
         seed=SETTINGS.seed,
-        benchmark=BENCHMARK.name,
+        facts=lambda wildcards: data_facts(BENCHMARK, [wildcards.task]),
     shell:
         "hearth prepare --config {resources.settings} --task {wildcards.task} --workers {threads} 2>&1 | tee -i {log}"
 
@@ -71,5 +71,6 @@ rule statistics:
         settings=FROZEN,
     params:
         section=SETTINGS.statistics.model_dump(mode="json"),
+        facts=data_facts(BENCHMARK, TASKS),
     shell:
         "hearth statistics --config {resources.settings} 2>&1 | tee -i {log}"

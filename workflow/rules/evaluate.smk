@@ -21,6 +21,9 @@ rule evaluate:
             wildcards.evaluation
         ).model_dump(mode="json"),
         seed=SETTINGS.seed,
+        facts=lambda wildcards: episode_facts(
+            BENCHMARK, wildcards.task, SETTINGS.evaluation(wildcards.evaluation).split
+        ),
         allow_incomplete=SETTINGS.report.allow_incomplete,
     shell:
         "hearth evaluate --config {resources.settings} --evaluation {wildcards.evaluation}"

@@ -19,5 +19,6 @@ rule train:
     params:
         run=lambda wildcards: SETTINGS.run(wildcards.run).model_dump(mode="json"),
         model=SETTINGS.model.model_dump(mode="json"),
+        facts=data_facts(BENCHMARK, BENCHMARK.task_names),
     shell:
         "hearth train --config {resources.settings} --run {wildcards.run} 2>&1 | tee -i {log}"

@@ -45,9 +45,26 @@ class Results:
         """Marker: `episodes(task)` is complete (counts, hash, quarantine)."""
         return self.root / "episodes" / f"{task}.json"
 
+    def quarantine(self, task: str) -> Path:
+        """The bad episodes of `task` with their reasons; also written where preparing fails."""
+        return self.root / "episodes" / f"{task}.quarantine.json"
+
     @property
     def statistics(self) -> Path:
         return self.root / "statistics.h5"
+
+    def task_statistics(self, task: str) -> Path:
+        """One task's part of the statistics, which a merge with other tasks starts from."""
+        return self.root / "statistics" / f"{task}.h5"
+
+    @property
+    def statistics_figures(self) -> Path:
+        return self.root / "statistics" / "figures"
+
+    @property
+    def statistics_summary(self) -> Path:
+        """Episodes, frames, chunks and stage lengths per task."""
+        return self.root / "statistics" / "summary.json"
 
     # --- training ---
     def run(self, run: str) -> Path:

@@ -52,8 +52,25 @@ class DataSettings(Section):
     image_size: PositiveInt = 64  # pixels; frames are resized with padding
     jpeg_quality: Annotated[int, Field(ge=1, le=100)] = 90
     keep_every: PositiveInt = 1  # keep the images of every n-th frame; the table stays whole
+    # jpeg: every image by itself; h264: packets, a sixth of the bytes, slower at random access;
+    # auto: jpeg as long as all images of the experiment stay within the limit below.
+    codec: Literal["jpeg", "h264", "auto"] = "auto"
+    jpeg_limit_gigabytes: PositiveFloat = 500.0
+    group_of_pictures: PositiveInt = 6  # h264: frames from one key frame to the next
+    h264_quality: Annotated[int, Field(ge=0, le=51)] = 20  # x264's constant rate factor
+    # time: equal parts of an episode (report, 6.1); annotations: runs of annotated skills.
+    stage_labels: Literal["time", "annotations"] = "time"
     validation_fraction: Fraction = 0.0  # episodes held out, seeded, by episode
-    allowed_bad_fraction: Fraction = 0.0
+    allowed_bad_fraction: Fraction = 0.0  # of a task's episodes; more bad ones are an error
+
+    @model_validator(mode="after")
+    def _check_size(self) -> DataSettings:
+        if self.codec != "jpeg" and self.image_size % 2:
+            raise ValueError(
+                f"codec {self.codec} needs an even image_size, not {self.image_size}: h264 halves "
+                "the colours; choose codec jpeg or another size"
+            )
+        return self
 
 
 class StatisticsSettings(Section):

@@ -2,16 +2,18 @@
 
 Group `<episode_index>` of T table rows, K of them with images:
     actions float32[T,D], state float32[T,D], stage int32[T], timestamp float64[T],
-    frame_index int64[K], and per camera frames/<camera>/bytes uint8[N] (all JPEGs in one blob) and
-    frames/<camera>/offsets int64[K+1].
+    frame_index int64[K], and per camera frames/<camera>/bytes uint8[N] (all pieces in one blob),
+    frames/<camera>/offsets int64[K+1], its attribute `codec` ("jpeg" or "h264"; absent: "jpeg"),
+    and for h264 frames/<camera>/key_slots int64[G], the slots that decode by themselves.
 One blob with offsets reads a third faster than HDF5's variable-length arrays.
+Images are read with `hearth.data.frames`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,18 +23,19 @@ import numpy as np
 
 from hearth.core.errors import DataError
 from hearth.core.files import atomic_path
+from hearth.data.codecs import EncodedFrames
 
 
 @dataclass(frozen=True)
 class Episode:
-    """One prepared episode; `jpegs` maps each camera to the JPEGs of the rows `frame_index`."""
+    """One prepared episode; `frames` maps each camera to the images of the rows `frame_index`."""
 
     actions: np.ndarray
     state: np.ndarray
     stage: np.ndarray
     timestamp: np.ndarray
     frame_index: np.ndarray
-    jpegs: Mapping[str, Sequence[bytes]]
+    frames: Mapping[str, EncodedFrames]
 
 
 @dataclass(frozen=True)
@@ -119,11 +122,15 @@ def write_part(path: Path, episode: Episode, attributes: Mapping[str, Any]) -> N
         group = file.create_group("episode")
         for name in ("actions", "state", "stage", "timestamp", "frame_index"):
             group.create_dataset(name, data=getattr(episode, name))
-        for camera, jpegs in episode.jpegs.items():
+        for camera, encoded in episode.frames.items():
             frames = group.create_group(f"frames/{camera}")
-            frames.create_dataset("bytes", data=np.frombuffer(b"".join(jpegs), dtype=np.uint8))
-            sizes = np.array([len(jpeg) for jpeg in jpegs], dtype=np.int64)
-            frames.create_dataset("offsets", data=np.concatenate([[0], np.cumsum(sizes)]))
+            content = b"".join(encoded.pieces)
+            frames.create_dataset("bytes", data=np.frombuffer(content, dtype=np.uint8))
+            sizes = np.array([0, *map(len, encoded.pieces)], dtype=np.int64)
+            frames.create_dataset("offsets", data=np.cumsum(sizes))
+            frames.attrs["codec"] = encoded.codec
+            if encoded.codec != "jpeg":
+                frames.create_dataset("key_slots", data=encoded.key_slots)
         group.attrs.update(attributes)
 
 

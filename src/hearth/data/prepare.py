@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import functools
 import multiprocessing
 import os
 import shutil
@@ -16,83 +15,49 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hearth.benchmark import Benchmark, load_benchmark
-from hearth.benchmark.benchmark import stage_label
 from hearth.core.errors import DataError
-from hearth.core.files import hash_file, hash_json, read_json, write_json
+from hearth.core.files import hash_json, read_json, write_json
 from hearth.core.lifetime import end_pool_worker_with_parent
 from hearth.core.progress import progress
 from hearth.core.results import Results
-from hearth.core.sections import DataSettings
 from hearth.core.seeds import generator
+from hearth.core.selection import select_tasks
 from hearth.core.settings import Settings
 from hearth.data import episodes
-from hearth.data.images import encode_jpeg
-from hearth.data.lerobot.reader import Dataset
-from hearth.data.resize import resize_with_padding
-from hearth.data.verify import verify_table
+from hearth.data.estimate import Estimate, check_disk, estimate
+from hearth.data.lerobot import open_dataset
+from hearth.data.preparation import Preparation
+from hearth.data.quarantine import BadEpisode, check_quarantine, describe, write_quarantine
 
-_FORMAT = 1  # raise it when the content of prepared episodes changes
-_SHOWN = 20  # quarantined episodes named in an error message
-
-
-@dataclass(frozen=True)
-class _Work:
-    """What a worker needs to prepare any episode of one task; picklable."""
-
-    root: Path
-    benchmark: Benchmark
-    data: DataSettings
-    task: str
-
-    @functools.cached_property
-    def dataset(self) -> Dataset:
-        return Dataset(self.root, self.benchmark)
-
-    def sources(self, episode: int) -> list[Path]:
-        cameras = self.benchmark.cameras
-        videos = [self.dataset.video_path(episode, camera) for camera in cameras]
-        return [self.dataset.table_path(episode), *videos]
-
-    def settings_hash(self) -> str:
-        """Over everything but the source files that decides the content of a prepared episode."""
-        data = self.data.model_dump(include={"image_size", "jpeg_quality", "keep_every"})
-        facts = self.benchmark.model_dump(include={"name", "frames_per_second", "robot", "cameras"})
-        task = self.benchmark.task(self.task)
-        return hash_json([_FORMAT, data, facts, task.index, task.name, task.stages])
-
-    def fingerprint(self, episode: int) -> str:
-        """Quick to take: settings, and size and time of change of every source file."""
-        stats = [
-            [path.name, path.stat().st_size, path.stat().st_mtime_ns] if path.is_file() else None
-            for path in self.sources(episode)
-        ]
-        return hash_json([self.settings_hash(), episode, stats])
+# A process more costs about 2 s to start; pixels decoded in that time by one process.
+_PIXELS_PER_WORKER = 400_000_000
 
 
 def prepare_task(settings: Settings, task: str, workers: int = 1) -> dict[str, Any]:
     """Prepare all episodes of `task`; finished work is kept, also after a kill or a cut-off file.
 
     Args:
-        workers: processes side by side; 1 works in this process.
+        workers: processes side by side at most; 1 works in this process, and so does a task that
+            is too small to repay their start.
 
     Returns:
-        The marker: task, episodes, frames, images, held_out, quarantine, bytes, hash, fingerprint.
+        The marker: task, codec, episodes, frames, images, held_out, quarantine, bytes, hash,
+        fingerprint.
 
     Raises:
         DataError: no such task in the data set, more bad episodes than `data.allowed_bad_fraction`,
-            or another process prepares the same task.
+            too little disk, or another process prepares the same task.
     """
     results = Results.of(settings)
     benchmark = load_benchmark(settings.benchmark)
-    root = Path(settings.data.dataset) if settings.data.dataset else results.dataset
-    work = _Work(root, benchmark, settings.data, task)
+    root = dataset_folder(settings)
+    codec = estimate_experiment(settings, benchmark).codec
+    work = Preparation(root, benchmark, settings.data, task, codec)
     due = work.dataset.episodes(task)
     fingerprints = {episode: work.fingerprint(episode) for episode in due}
     target, marker_path = results.episodes(task), results.prepared(task)
@@ -105,17 +70,43 @@ def prepare_task(settings: Settings, task: str, workers: int = 1) -> dict[str, A
         marker = _finished(marker_path, target, fingerprint)
         if marker is None:
             marker_path.unlink(missing_ok=True)
-            sources, quarantine = _prepare_episodes(work, fingerprints, parts, target, workers)
-            _check_quarantine(task, len(due), quarantine, settings.data.allowed_bad_fraction)
+            sources, bad = _prepare_episodes(work, fingerprints, parts, target, workers)
+            write_quarantine(results.quarantine(task), task, len(due), bad)
+            check_quarantine(
+                results.quarantine(task), task, len(due), bad, settings.data.allowed_bad_fraction
+            )
             marker = _join(settings, work, sources, target) | {
-                "quarantine": quarantine,
+                "quarantine": [asdict(item) for item in bad],
                 "fingerprint": fingerprint,
             }
             write_json(marker_path, marker)
         shutil.rmtree(parts)
     if marker["quarantine"]:
-        print(_bad_episodes(task, len(due), marker["quarantine"]), file=sys.stderr)
+        bad = [BadEpisode(**item) for item in marker["quarantine"]]
+        print(describe(task, len(due), bad), file=sys.stderr)
     return marker
+
+
+def dataset_folder(settings: Settings) -> Path:
+    """The LeRobot folder of an experiment: the one it names, or the experts' own."""
+    if settings.data.dataset:
+        return Path(settings.data.dataset)
+    return Results.of(settings).dataset
+
+
+def estimate_experiment(settings: Settings, benchmark: Benchmark) -> Estimate:
+    """The size of all tasks of the experiment together, which decides the codec of each.
+
+    Tasks that are not in the data set (yet) add nothing.
+    """
+    root = dataset_folder(settings)
+    shared = open_dataset(root, benchmark) if (root / "meta" / "info.json").is_file() else None
+    frames = 0
+    for task in select_tasks(settings, benchmark.task_names):
+        with contextlib.suppress(DataError):
+            dataset = shared or open_dataset(root, benchmark, task)
+            frames += sum(dataset.length(episode) for episode in dataset.episodes(task))
+    return estimate(settings.data, frames, len(benchmark.cameras))
 
 
 @contextlib.contextmanager
@@ -145,8 +136,8 @@ def _finished(marker_path: Path, target: Path, fingerprint: str) -> dict[str, An
 
 
 def _prepare_episodes(
-    work: _Work, fingerprints: dict[int, str], parts: Path, target: Path, workers: int
-) -> tuple[dict[int, Path], list[dict[str, Any]]]:
+    work: Preparation, fingerprints: dict[int, str], parts: Path, target: Path, workers: int
+) -> tuple[dict[int, Path], list[BadEpisode]]:
     """Where each good episode lies now, and the bad ones with their reasons."""
     _remove_leftovers(parts, target)
     earlier = episodes.finished_groups(target)
@@ -160,16 +151,36 @@ def _prepare_episodes(
             sources[episode] = part
         else:
             todo[episode] = part
-    quarantine = []
+    _check_room(work, todo, target)
+    bad = []
     with progress(f"preparing {work.task}", len(fingerprints)) as advance:
         advance(len(sources))
-        for episode, reason in _each(work, fingerprints, todo, workers):
+        for episode, reason in _each(work, fingerprints, todo, _useful(work, todo, workers)):
             if reason is None:
                 sources[episode] = todo[episode]
             else:
-                quarantine.append({"episode_index": episode, "reason": reason})
-            advance(1, note=f"{len(quarantine)} bad" if quarantine else "")
-    return sources, sorted(quarantine, key=lambda bad: bad["episode_index"])
+                bad.append(BadEpisode(episode, reason))
+            advance(1, note=f"{len(bad)} bad" if bad else "")
+    return sources, sorted(bad, key=lambda item: item.episode_index)
+
+
+def _check_room(work: Preparation, todo: dict[int, Path], target: Path) -> None:
+    frames = sum(work.dataset.length(episode) for episode in todo)
+    data = work.data.model_copy(update={"codec": work.codec})
+    size = estimate(data, frames, len(work.benchmark.cameras))
+    if todo:
+        print(size.describe(work.task), file=sys.stderr)
+    check_disk(target.parent, size.bytes)
+
+
+def _useful(work: Preparation, todo: dict[int, Path], workers: int) -> int:
+    """How many processes repay their start."""
+    pixels = 0
+    for episode in todo:
+        with contextlib.suppress(DataError):  # a bad episode says so when it is prepared
+            spans = [work.dataset.video(episode, camera) for camera in work.benchmark.cameras]
+            pixels += sum(span.length * span.height * span.width for span in spans)
+    return max(1, min(workers, len(todo), pixels // _PIXELS_PER_WORKER))
 
 
 def _remove_leftovers(parts: Path, target: Path) -> None:
@@ -179,21 +190,20 @@ def _remove_leftovers(parts: Path, target: Path) -> None:
 
 
 def _each(
-    work: _Work, fingerprints: dict[int, str], todo: dict[int, Path], workers: int
+    work: Preparation, fingerprints: dict[int, str], todo: dict[int, Path], workers: int
 ) -> Iterator[tuple[int, str | None]]:
     """Prepare the episodes of `todo`; yield (episode, reason why it is bad or None)."""
-    if workers <= 1 or len(todo) <= 1:
+    if workers <= 1:
         for episode, part in todo.items():
-            yield episode, _prepare_episode(work, episode, part, fingerprints[episode])
+            yield episode, work.prepare(episode, part, fingerprints[episode])
         return
     # Spawned, not forked: the caller may hold threads (progress bar, arrow).
     context = multiprocessing.get_context("spawn")
-    count = min(workers, len(todo))
     with ProcessPoolExecutor(
-        count, mp_context=context, initializer=end_pool_worker_with_parent
+        workers, mp_context=context, initializer=_start_worker, initargs=(work,)
     ) as pool:
         futures: dict[Future[str | None], int] = {
-            pool.submit(_prepare_episode, work, episode, part, fingerprints[episode]): episode
+            pool.submit(_prepare_in_worker, episode, part, fingerprints[episode]): episode
             for episode, part in todo.items()
         }
         try:
@@ -207,60 +217,22 @@ def _each(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _prepare_episode(work: _Work, episode: int, part: Path, fingerprint: str) -> str | None:
-    """Write the part of one episode; returns why it is bad, or None."""
-    try:
-        table = work.dataset.read_table(episode)
-        verify_table(table, work.benchmark.robot, work.benchmark.frames_per_second)
-        jpegs = {camera: _encode(work, episode, camera) for camera in work.benchmark.cameras}
-        sources = [hash_file(path) for path in work.sources(episode)]
-    except DataError as error:
-        return str(error)
-    length = len(table.actions)
-    task = work.benchmark.task(work.task)
-    prepared = episodes.Episode(
-        actions=table.actions,
-        state=work.benchmark.robot.state_from_proprioception(table.proprioception),
-        stage=stage_label(np.arange(length), length, task.stages),
-        timestamp=table.timestamps,
-        frame_index=np.arange(0, length, work.data.keep_every, dtype=np.int64),
-        jpegs=jpegs,
-    )
-    attributes = {
-        "task": task.name,
-        "task_index": task.index,
-        "source_hash": hash_json(sources),
-        "fingerprint": fingerprint,
-    }
-    episodes.write_part(part, prepared, attributes)
-    return None
+_worker: Preparation | None = None
 
 
-def _encode(work: _Work, episode: int, camera: str) -> list[bytes]:
-    size, quality = work.data.image_size, work.data.jpeg_quality
-    frames = work.dataset.read_frames(episode, camera, work.data.keep_every)
-    return [encode_jpeg(resize_with_padding(frame, size), quality) for frame in frames]
+def _start_worker(work: Preparation) -> None:
+    global _worker
+    end_pool_worker_with_parent()
+    _worker = work
 
 
-def _check_quarantine(
-    task: str, total: int, quarantine: list[dict[str, Any]], allowed: float
-) -> None:
-    bad = len(quarantine)
-    if bad > allowed * total or bad == total:
-        limit = f"data.allowed_bad_fraction allows {int(allowed * total)}"
-        raise DataError(f"{_bad_episodes(task, total, quarantine)}\n{limit}")
-
-
-def _bad_episodes(task: str, total: int, quarantine: list[dict[str, Any]]) -> str:
-    lines = [f"{task}: {len(quarantine)} of {total} episodes are bad:"]
-    lines += [f"  {item['episode_index']:08d}: {item['reason']}" for item in quarantine[:_SHOWN]]
-    if len(quarantine) > _SHOWN:
-        lines.append(f"  and {len(quarantine) - _SHOWN} more")
-    return "\n".join(lines)
+def _prepare_in_worker(episode: int, part: Path, fingerprint: str) -> str | None:
+    assert _worker is not None
+    return _worker.prepare(episode, part, fingerprint)
 
 
 def _join(
-    settings: Settings, work: _Work, sources: dict[int, Path], target: Path
+    settings: Settings, work: Preparation, sources: dict[int, Path], target: Path
 ) -> dict[str, Any]:
     """Write the final file and return the marker's facts about it."""
     fraction = settings.data.validation_fraction
@@ -280,6 +252,7 @@ def _join(
     tables = episodes.read_tables(target)
     return {
         "task": work.task,
+        "codec": work.codec,
         "episodes": len(tables),
         "held_out": sum(held_out.values()),
         "frames": sum(len(table.actions) for table in tables),

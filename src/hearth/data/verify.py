@@ -6,7 +6,7 @@ import numpy as np
 
 from hearth.benchmark import Robot
 from hearth.core.errors import DataError
-from hearth.data.lerobot.reader import Table
+from hearth.data.lerobot.tables import Table
 
 # A command may overshoot its limit by this part of the range: teleoperated joints rest on stops.
 LIMIT_TOLERANCE = 0.02

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from hearth.benchmark import Benchmark
 from hearth.core.errors import DataError
-from hearth.data.lerobot import Dataset, DatasetWriter, layout, write_index
+from hearth.data.lerobot import Dataset, DatasetWriter, layout, open_dataset, write_index
 from hearth.data.lerobot.writer import annotation
 
 RADIO, TRASH = "turning_on_radio", "picking_up_trash"
@@ -26,7 +26,7 @@ Maker = Callable[..., Any]
 
 @pytest.fixture
 def dataset(make_dataset: Maker, benchmark_facts: Benchmark) -> Dataset:
-    return Dataset(make_dataset().data.dataset or "", benchmark_facts)
+    return open_dataset(make_dataset().data.dataset or "", benchmark_facts)
 
 
 def test_round_trip(dataset: Dataset, benchmark_facts: Benchmark, demonstration_of: Maker) -> None:
@@ -173,11 +173,11 @@ def test_another_robot_layout_is_refused(dataset: Dataset, benchmark_facts: Benc
     info["features"]["observation.state"]["shape"] = [61]
     path.write_text(json.dumps(info))
     with pytest.raises(DataError, match=r"shape \[61\].*r1pro.*another robot layout"):
-        Dataset(dataset.root, benchmark_facts)
-    info["codebase_version"] = "v3.0"
+        open_dataset(dataset.root, benchmark_facts)
+    info["codebase_version"] = "v2.0"
     path.write_text(json.dumps(info))
-    with pytest.raises(DataError, match=r"'v3.0'; needed is 'v2.1'"):
-        Dataset(dataset.root, benchmark_facts)
+    with pytest.raises(DataError, match=r"codebase_version is 'v2.0'.*Valid: v2.1, v3.0"):
+        open_dataset(dataset.root, benchmark_facts)
 
 
 def test_missing_parts_are_named(dataset: Dataset, benchmark_facts: Benchmark) -> None:
@@ -191,7 +191,7 @@ def test_missing_parts_are_named(dataset: Dataset, benchmark_facts: Benchmark) -
     with pytest.raises(DataError, match=r"episode_00000000.parquet does not exist"):
         dataset.read_table(0)
     with pytest.raises(DataError, match=r"info.json does not exist"):
-        Dataset(dataset.root / "elsewhere", benchmark_facts)
+        open_dataset(dataset.root / "elsewhere", benchmark_facts)
 
 
 @pytest.mark.parametrize("part", [0.0, 0.3, 0.9])
@@ -210,7 +210,7 @@ def test_counts_must_agree(dataset: Dataset) -> None:
     with pytest.raises(DataError, match="has 33 frames; its table has 40 rows"):
         list(dataset.read_frames(0, "head"))
     dataset.table_path(0).write_bytes(dataset.table_path(10).read_bytes())
-    with pytest.raises(DataError, match=r"33 rows; meta/episodes.jsonl says 40"):
+    with pytest.raises(DataError, match=r"33 rows; the index says 40"):
         dataset.read_table(0)
 
 

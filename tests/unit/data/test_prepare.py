@@ -23,7 +23,8 @@ from hearth.core.results import Results
 from hearth.core.settings import Settings
 from hearth.data import prepare
 from hearth.data.images import decode_jpeg
-from hearth.data.lerobot import Dataset
+from hearth.data.lerobot import Dataset, open_dataset
+from hearth.data.preparation import Preparation
 from hearth.data.prepare import prepare_task
 from hearth.data.resize import resize_with_padding
 
@@ -32,7 +33,7 @@ Maker = Callable[..., Settings]
 
 
 def dataset_of(settings: Settings, benchmark: Benchmark) -> Dataset:
-    return Dataset(settings.data.dataset or "", benchmark)
+    return open_dataset(settings.data.dataset or "", benchmark)
 
 
 def change(settings: Settings, **data: object) -> Settings:
@@ -42,13 +43,13 @@ def change(settings: Settings, **data: object) -> Settings:
 def count_episodes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The episodes that are really worked on, in order."""
     done: list[int] = []
-    original = prepare._prepare_episode
+    original = Preparation.prepare
 
-    def counting(work: Any, episode: int, part: Path, fingerprint: str) -> str | None:
+    def counting(work: Preparation, episode: int, part: Path, fingerprint: str) -> str | None:
         done.append(episode)
         return original(work, episode, part, fingerprint)
 
-    monkeypatch.setattr(prepare, "_prepare_episode", counting)
+    monkeypatch.setattr(Preparation, "prepare", counting)
     return done
 
 
@@ -147,14 +148,14 @@ def test_parts_survive_an_interruption(
     make_dataset: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = make_dataset({RADIO: [15, 12, 11]})
-    original = prepare._prepare_episode
+    original = Preparation.prepare
 
-    def interrupted(work: Any, episode: int, part: Path, fingerprint: str) -> str | None:
+    def interrupted(work: Preparation, episode: int, part: Path, fingerprint: str) -> str | None:
         if episode == 20:
             raise KeyboardInterrupt
         return original(work, episode, part, fingerprint)
 
-    monkeypatch.setattr(prepare, "_prepare_episode", interrupted)
+    monkeypatch.setattr(Preparation, "prepare", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prepare_task(settings, RADIO)
     results = Results.of(settings)
@@ -162,7 +163,7 @@ def test_parts_survive_an_interruption(
     parts = sorted(results.episodes(RADIO).parent.glob(".*.parts/*.h5"))
     assert len(parts) == 2
     parts[1].write_bytes(parts[1].read_bytes()[:500])  # cut off: to be made again
-    monkeypatch.setattr(prepare, "_prepare_episode", original)
+    monkeypatch.setattr(Preparation, "prepare", original)
     done = count_episodes(monkeypatch)
     assert prepare_task(settings, RADIO)["episodes"] == 3
     assert done == [10, 20]

@@ -13,7 +13,7 @@ from hearth.benchmark import Benchmark
 from hearth.core.errors import DataError
 from hearth.core.files import write_json, write_text
 from hearth.data.lerobot import layout
-from hearth.data.lerobot.reader import read_columns
+from hearth.data.lerobot.tables import read_columns
 from hearth.data.lerobot.video import PIXEL_FORMAT
 
 

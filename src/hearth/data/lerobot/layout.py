@@ -1,7 +1,8 @@
-"""Names and numbers of the layout: paths, columns, episode indices.
+"""Names and numbers of the layouts: paths, columns, episode indices.
 
-As published for the BEHAVIOR challenge 2025: the digits of an episode index are TTTTIIIR (task,
-instance, repetition), and the index is the file's name.
+v2.1 as published for the BEHAVIOR challenge 2025: the digits of an episode index are TTTTIIIR
+(task, instance, repetition), and the index is the file's name. v3.0 as published for 2026: a chunk
+of files per task, episodes numbered through.
 """
 
 from __future__ import annotations
@@ -17,6 +18,11 @@ DATA_PATH = "data/task-{episode_chunk:04d}/episode_{episode_index:08d}.parquet"
 VIDEO_PATH = "videos/task-{episode_chunk:04d}/{video_key}/episode_{episode_index:08d}.mp4"
 METAINFO_PATH = "meta/episodes/task-{episode_chunk:04d}/episode_{episode_index:08d}.json"
 ANNOTATION_PATH = "annotations/task-{episode_chunk:04d}/episode_{episode_index:08d}.json"
+
+CODEBASE_VERSION_V30 = "v3.0"
+DATA_PATH_V30 = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
+VIDEO_PATH_V30 = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+EPISODES_PATH_V30 = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 
 ACTION = "action"
 STATE = "observation.state"
@@ -39,6 +45,11 @@ def episode_index(task_index: int, number: int) -> int:
         )
     repetition, instance = divmod(number, 1000)
     return task_index * EPISODES_PER_TASK + instance * 10 + repetition
+
+
+def task_name(text: object) -> str:
+    """A task as data sets write it ("turning on radio") -> its name ("turning_on_radio")."""
+    return str(text).replace(" ", "_")
 
 
 def task_index_of(episode: int) -> int:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import av.error
 import numpy as np
+from av.container import InputContainer
 from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
 
 from hearth.core.errors import DataError
 from hearth.core.files import atomic_path
@@ -18,6 +22,31 @@ PIXEL_FORMAT = "yuv420p"
 GROUP_OF_PICTURES = 15  # frames between two key frames: quick seeks at little cost in bytes
 # Small images show every artefact, and at 64 pixels a frame is 150 bytes anyway.
 _OPTIONS = {"crf": "14", "preset": "veryfast"}
+# Names that encoders give in info.json, by the codec's own name.
+_CODEC_OF = {"libx264": "h264", "avc1": "h264", "libx265": "hevc", "h265": "hevc",
+             "libsvtav1": "av1", "libaom-av1": "av1"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class VideoSpan:
+    """The frames of one episode in an mp4, which may hold those of other episodes too.
+
+    Attributes:
+        first: number of the episode's first frame in the file.
+        length: frames, as many as the episode's table has rows.
+        whole: the file holds this episode alone, so it must end with it.
+        height, width: pixels, as the data set's info.json says.
+        codec: the codec's name by info.json, None where it names none.
+    """
+
+    path: Path
+    first: int
+    length: int
+    whole: bool
+    frames_per_second: int
+    height: int
+    width: int
+    codec: str | None
 
 
 def encode_video(path: Path, frames: np.ndarray, frames_per_second: int) -> None:
@@ -42,29 +71,101 @@ def encode_video(path: Path, frames: np.ndarray, frames_per_second: int) -> None
         container.mux(stream.encode())
 
 
-def decode_video(path: Path, length: int, every: int = 1) -> Iterator[np.ndarray]:
-    """Yield uint8[height, width, 3] of frames 0, every, 2 * every...; all frames are decoded.
+@contextlib.contextmanager
+def open_video(span: VideoSpan) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open an mp4 and check what it holds before anything is decoded.
 
     Raises:
-        DataError: the file is missing, cannot be decoded to its end, or has another number of
-            frames than `length`.
+        DataError: the file is missing or unreadable, holds no video, or one of another size or
+            codec than info.json says.
     """
-    if not path.is_file():
-        raise DataError(f"{path} does not exist")
+    if not span.path.is_file():
+        raise DataError(f"{span.path} does not exist")
+    try:
+        container = av.open(str(span.path))
+    except (av.error.FFmpegError, OSError) as error:
+        raise DataError(f"{span.path} cannot be opened as a video: {error}") from error
+    with container:
+        if not container.streams.video:
+            raise DataError(f"{span.path} holds no video stream")
+        stream = container.streams.video[0]
+        stream.thread_count = 1
+        found, codec = stream.codec_context, stream.codec_context.codec.canonical_name
+        if (found.height, found.width) != (span.height, span.width):
+            raise DataError(
+                f"{span.path} is {found.width}x{found.height} pixels; info.json says "
+                f"{span.width}x{span.height}"
+            )
+        if span.codec is not None and codec != _CODEC_OF.get(span.codec, span.codec):
+            raise DataError(f"{span.path} is coded as {codec}; info.json says {span.codec}")
+        yield container, stream
+
+
+def seek(container: InputContainer, stream: VideoStream, span: VideoSpan) -> None:
+    """Go to the last key frame at or before the span's first frame."""
+    if span.first:
+        assert stream.time_base is not None
+        seconds = span.first / span.frames_per_second
+        offset = round(seconds / stream.time_base) + (stream.start_time or 0)
+        container.seek(offset, stream=stream)
+
+
+def frame_number(pts: int | None, stream: VideoStream, span: VideoSpan) -> int:
+    """The number in the file of what is shown at `pts`.
+
+    Raises:
+        DataError: there is no time, or it lies between two frames.
+    """
+    if pts is None or stream.time_base is None:
+        raise DataError(f"{span.path} has frames without a time")
+    position = float((pts - (stream.start_time or 0)) * stream.time_base) * span.frames_per_second
+    if abs(position - round(position)) > 0.1:
+        raise DataError(
+            f"{span.path} has a frame at {position / span.frames_per_second:.4f} s, between two "
+            f"steps of {span.frames_per_second} Hz"
+        )
+    return round(position)
+
+
+def decode_span(span: VideoSpan, every: int = 1) -> Iterator[av.VideoFrame]:
+    """Yield frames 0, every, 2 * every... of the span as decoded; all its frames are decoded.
+
+    Raises:
+        DataError: the file is missing, another size or codec, cannot be decoded to the span's end,
+            or has another number of frames than the span.
+    """
     count = 0
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise DataError(f"{path} holds no video stream")
-            stream = container.streams.video[0]
-            stream.thread_count = 1
-            # One reformatter for all frames: a new one per frame costs five times the decoding.
-            reformatter = VideoReformatter()
+        with open_video(span) as (container, stream):
+            seek(container, stream, span)
             for frame in container.decode(stream):
-                if count % every == 0:
-                    yield reformatter.reformat(frame, format="rgb24").to_ndarray()
+                if not span.whole:
+                    number = frame_number(frame.pts, stream, span) - span.first
+                    if number < 0:
+                        continue
+                    if number != count:
+                        raise DataError(
+                            f"{span.path} jumps to frame {number} of the episode where frame "
+                            f"{count} is due"
+                        )
+                if count % every == 0 and count < span.length:
+                    yield frame
                 count += 1
+                if not span.whole and count == span.length:
+                    return
     except (av.error.FFmpegError, OSError) as error:
-        raise DataError(f"{path} cannot be decoded after frame {count}: {error}") from error
-    if count != length:
-        raise DataError(f"{path} has {count} frames; its table has {length} rows")
+        raise DataError(f"{span.path} cannot be decoded after frame {count}: {error}") from error
+    if span.whole and count != span.length:
+        raise DataError(f"{span.path} has {count} frames; its table has {span.length} rows")
+    if count != span.length:
+        raise DataError(
+            f"{span.path} ends early: {count} of the episode's {span.length} frames are there"
+        )
+
+
+def decode_images(span: VideoSpan, every: int = 1) -> Iterator[np.ndarray]:
+    """`decode_span` as uint8[height, width, 3] RGB."""
+    # One reformatter for all frames: a new one per frame costs five times the decoding.
+    reformatter = VideoReformatter()
+    for frame in decode_span(span, every):
+        yield reformatter.reformat(frame, format="rgb24").to_ndarray()

@@ -1,0 +1,35 @@
+"""Decoded video frames -> frames of the prepared size and pixel format."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from hearth.data.resize import resize_with_padding
+
+
+class FrameConverter:
+    """Scales frames to `size` x `size` pixels, the longer side fitting, the rest black.
+
+    Square frames (all of the challenges' are) stay inside FFmpeg: scaled and converted in one step,
+    without a round trip through RGB where the target is YUV. Its bilinear filter widens with the
+    scale like the one that `resize_with_padding` uses while a policy acts.
+
+    Args:
+        size: pixels.
+        pixel_format: FFmpeg's name, e.g. rgb24.
+    """
+
+    def __init__(self, size: int, pixel_format: str) -> None:
+        self.size, self.pixel_format = size, pixel_format
+        self._reformatter = VideoReformatter()
+
+    def convert(self, frame: av.VideoFrame) -> av.VideoFrame:
+        if frame.height == frame.width:
+            return self._reformatter.reformat(
+                frame, self.size, self.size, self.pixel_format, interpolation=Interpolation.BILINEAR
+            )
+        image = self._reformatter.reformat(frame, format="rgb24").to_ndarray()
+        padded = np.ascontiguousarray(resize_with_padding(image, self.size))
+        return av.VideoFrame.from_ndarray(padded, "rgb24").reformat(format=self.pixel_format)

@@ -81,12 +81,32 @@ class StatisticsSettings(Section):
 
 
 class ModelSettings(Section):
-    """The network. `preset` names its sizes (see hearth.model.presets)."""
+    """The network: a preset's sizes, and every component of the method as a switch.
 
-    preset: Literal["tiny"] = "tiny"
+    None means the preset's own choice (see hearth.model.presets). docs/method.md lists where the
+    public implementation chose otherwise.
+    """
+
+    preset: Literal["tiny", "small", "pi05"] = "tiny"
     flow_samples: PositiveInt = 15  # flow samples per prefix pass (report, 6.2)
+    correlated_noise: bool = True  # False: independent flow noise (report, 5)
     correlation_shrinkage: Fraction = 0.5  # beta (report, 5.3)
-    stage_loss_weight: NonNegativeFloat = 0.1
+    stage_loss_weight: NonNegativeFloat = 0.1  # report, 6.3.2
+    stage_input: bool = True  # the four stage-task tokens (report, 4.2.2)
+    kv_mixing: bool = True  # mixing of keys and values across layers (report, 4.3)
+    knowledge_insulation: bool = False  # the action loss stops at the backbone's keys and values
+    fast_loss_weight: NonNegativeFloat = 0.0  # 0.05 in the report (6.3.3); 0: no FAST tokens
+    fast_vocabulary: PositiveInt = 1024  # report, appendix D
+    fast_own_ids: bool = True  # False: beginning and padding are the legal token 0
+    state_tokens: Literal["continuous", "discretised"] | None = None
+    state_bins: Literal["quantiles", "unit"] = "quantiles"  # q01..q99, or -1..1 of the z-score
+    padded_state_tokens: bool = False  # True: tokens of the padding dimensions as well
+    suffix_positions: Literal["valid", "static"] = "valid"  # static: all tokens, in training
+    padded_action_loss: bool = False  # True: padding dimensions carry noise and count in the loss
+    vision_trainable: bool | None = None
+    compute_dtype: Literal["float32", "bfloat16"] | None = None
+    scan_layers: bool | None = None  # one compiled layer in a loop
+    remat: str | None = None  # what the backward pass recomputes (hearth.model.stacking)
 
 
 class RunSettings(Section):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
 
 class Table(nnx.Module):
@@ -13,16 +14,27 @@ class Table(nnx.Module):
     Where vectors are added to tokens, `scale` says how much they count beside them at first.
     """
 
-    def __init__(self, rows: int, width: int, rngs: nnx.Rngs, scale: float = 0.1) -> None:
+    def __init__(
+        self,
+        rows: int,
+        width: int,
+        rngs: nnx.Rngs,
+        scale: float = 0.1,
+        dtype: DTypeLike = jnp.float32,
+    ) -> None:
         self.rows = rows
-        self.vectors = nnx.Param(
-            scale * jax.random.normal(rngs.params(), (rows, width), jnp.float32)
-        )
+        self.vectors = nnx.Param(scale * jax.random.normal(rngs.params(), (rows, width), dtype))
 
-    def __call__(self, index: jax.Array) -> jax.Array:
-        """int[...] in 0..rows-1 -> float32[..., width]; zeros outside."""
-        # A product with a one-hot matrix: on CPU the gradient of a gather is a slow scatter.
-        return jax.nn.one_hot(index, self.rows, dtype=jnp.float32) @ self.vectors[...]
+    def __call__(self, index: jax.Array, rows: int | None = None) -> jax.Array:
+        """int[...] in 0..rows-1 -> float32[..., width]; zeros outside.
+
+        Only the first `rows` are looked at, if given.
+        """
+        rows = self.rows if rows is None else rows
+        # A product with a one-hot matrix: the gradient of a gather is a slow scatter. In full
+        # precision it is exact.
+        chosen = jax.nn.one_hot(index, rows, dtype=self.vectors.dtype)
+        return jnp.matmul(chosen, self.vectors[:rows], precision=jax.lax.Precision.HIGHEST)
 
 
 def sine_cosine(
@@ -31,7 +43,7 @@ def sine_cosine(
     """Encode float[...] positions as float32[..., width], periods in geometric progression."""
     fraction = jnp.linspace(0.0, 1.0, width // 2, dtype=jnp.float32)
     period = shortest_period * (longest_period / shortest_period) ** fraction
-    phase = position.astype(jnp.float32)[..., None] * jnp.expand_dims(
-        2.0 * jnp.pi / period, tuple(range(position.ndim))
-    )
+    # In this order of rounding, which trained weights have seen: phases go up to thousands.
+    frequency = jnp.expand_dims(1.0 / period * 2.0 * jnp.pi, tuple(range(position.ndim)))
+    phase = position.astype(jnp.float32)[..., None] * frequency
     return jnp.concatenate([jnp.sin(phase), jnp.cos(phase)], axis=-1)

@@ -60,20 +60,48 @@ def _gelu_forward(x: jax.Array) -> Pair:
 
 
 def _gelu_backward(x: jax.Array, cotangent: jax.Array) -> tuple[jax.Array]:
+    return (cotangent * _gelu_value_and_slope(x)[1],)
+
+
+def _gelu_value_and_slope(x: jax.Array) -> Pair:
     square = x * x
     tanh = jnp.tanh(_TANH_SCALE * x * (1.0 + _CUBIC * square))
-    slope = _TANH_SCALE * (1.0 + 3.0 * _CUBIC * square)
-    return (cotangent * (0.5 * (1.0 + tanh) + 0.5 * x * (1.0 - tanh * tanh) * slope),)
+    inner_slope = _TANH_SCALE * (1.0 + 3.0 * _CUBIC * square)
+    half = 0.5 * (1.0 + tanh)
+    return x * half, half + 0.5 * x * (1.0 - tanh * tanh) * inner_slope
 
 
 gelu.defvjp(_gelu_forward, _gelu_backward)
 
 
+@jax.custom_vjp
+def gated_gelu(gate: jax.Array, up: jax.Array) -> jax.Array:
+    """GELU of `gate` times `up`. Keeps its inputs alone for the gradient."""
+    return jax.nn.gelu(gate, approximate=True) * up
+
+
+def _gated_gelu_forward(gate: jax.Array, up: jax.Array) -> tuple[jax.Array, Pair]:
+    return gated_gelu(gate, up), (gate, up)
+
+
+def _gated_gelu_backward(saved: Pair, cotangent: jax.Array) -> Pair:
+    gate, up = saved
+    value, slope = _gelu_value_and_slope(gate)
+    return cotangent * up * slope, cotangent * value
+
+
+gated_gelu.defvjp(_gated_gelu_forward, _gated_gelu_backward)
+
+
 class Linear(nnx.Linear):
-    """`nnx.Linear` (same parameters and initialisation) on the product above."""
+    """`nnx.Linear` (same parameters and initialisation) on the product above.
+
+    It computes in the type of its inputs, whatever the type of its parameters.
+    """
 
     def __call__(self, inputs: jax.Array) -> jax.Array:  # type: ignore[override]
-        outputs = product(inputs, self.kernel[...])
+        outputs = product(inputs, self.kernel[...].astype(inputs.dtype))
         if self.bias is None:
             return outputs
-        return outputs + jnp.expand_dims(self.bias[...], tuple(range(outputs.ndim - 1)))
+        bias = self.bias[...].astype(inputs.dtype)
+        return outputs + jnp.expand_dims(bias, tuple(range(outputs.ndim - 1)))

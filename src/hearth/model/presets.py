@@ -1,137 +1,183 @@
-"""Presets: named sizes of one network, and the frozen configuration that a bundle keeps."""
+"""Presets: named sizes of one network, and the way from settings to its configuration."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
 from typing import Any
+
+import numpy as np
 
 from hearth.benchmark.benchmark import Benchmark
 from hearth.core.errors import SettingsError, choices
 from hearth.core.sections import ModelSettings
+from hearth.core.statistics import Statistics
+from hearth.model.configuration import MAXIMUM_STAGES, ModelConfig
 
-MAXIMUM_STAGES = 15  # width of the stage head: no task has more (report, 4.2.1)
+__all__ = ["MAXIMUM_STAGES", "ModelConfig", "config"]
 
+# Half a standard deviation each way for a dimension that never moves.
+_SMALLEST_RANGE = 1.0
 
-@dataclass(frozen=True)
-class ModelConfig:
-    """Everything that fixes the network's parameters and its losses.
+# What a preset may decide and settings may overrule: settings of None mean the preset's.
+_OVERRIDES = ("state_tokens", "compute_dtype", "vision_trainable", "scan_layers", "remat")
 
-    Attributes:
-        preset: the name of the sizes.
-        image_size: pixels, square; a multiple of `patch_size`.
-        cameras: names in token order.
-        horizon, action_width: H and D of an action chunk; the state has D numbers as well.
-        action_groups: (name, start, stop) of the action dimensions, for reported losses.
-        stage_counts: stages per task index, 0 where an index is unused.
-        width, heads, head_width, mlp_width: of both transformers.
-        prefix_layers, expert_layers: depths.
-        stem_widths: hidden widths of the vision stem, one per merge but the last.
-        patch_size: pixels a side of one image token.
-        flow_samples: flow samples per prefix pass (report, 6.2).
-        stage_loss_weight: weight of the stage loss (report, 6.3.2).
-    """
-
-    preset: str
-    image_size: int
-    cameras: tuple[str, ...]
-    horizon: int
-    action_width: int
-    action_groups: tuple[tuple[str, int, int], ...]
-    stage_counts: tuple[int, ...]
-    width: int
-    heads: int
-    head_width: int
-    mlp_width: int
-    prefix_layers: int
-    expert_layers: int
-    stem_widths: tuple[int, ...]
-    patch_size: int
-    flow_samples: int
-    stage_loss_weight: float
-
-    def __post_init__(self) -> None:
-        if self.image_size < self.patch_size or self.image_size % self.patch_size:
-            raise SettingsError(
-                f"preset '{self.preset}' takes images of a multiple of {self.patch_size} pixels, "
-                f"not {self.image_size}"
-            )
-        if self.width % 2:
-            raise SettingsError(f"width {self.width} must be even: stage encodings take half each")
-
-    @property
-    def tokens_per_camera(self) -> int:
-        return (self.image_size // self.patch_size) ** 2
-
-    @property
-    def image_tokens(self) -> int:
-        return self.tokens_per_camera * len(self.cameras)
-
-    def as_dict(self) -> dict[str, Any]:
-        """A mapping that JSON can hold."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
-        """The inverse of `as_dict`, also after a round trip through JSON.
-
-        Raises:
-            SettingsError: a key is missing or unknown.
-        """
-        names = [field.name for field in fields(cls)]
-        for key in values:
-            if key not in names:
-                raise SettingsError(f"unknown model key '{key}': {choices(key, names)}")
-        missing = [name for name in names if name not in values]
-        if missing:
-            raise SettingsError(f"model configuration lacks {', '.join(missing)}")
-        return cls(**{key: _frozen(value) for key, value in values.items()})
-
-
-# The sizes that learn within minutes on two CPU cores: an MLP stem on 4, 8 and 16 pixels, and
-# transformers of two layers. Small beats big per second of training at this scale.
 _SIZES: dict[str, dict[str, Any]] = {
+    # Learns within minutes on two CPU cores. Small beats big per second of training at this scale,
+    # and a few unrolled layers run faster there than a loop.
     "tiny": {
         "width": 96,
-        "heads": 3,
-        "head_width": 32,
-        "mlp_width": 384,
+        "mlp_width": 256,
         "prefix_layers": 2,
+        "expert_width": 96,
+        "expert_mlp_width": 256,
         "expert_layers": 2,
-        "stem_widths": (48, 96),
+        "heads": 3,
+        "kv_heads": 3,
+        "head_width": 32,
         "patch_size": 16,
+        "stem_widths": (48, 96),
+        "vision_width": 96,
+        "vision_mlp_width": 0,
+        "vision_heads": 0,
+        "vision_layers": 0,
+        "camera_table": True,
+        "position_scale": 0.5,
+        "gate_start": 1.0,
+        "padded_action_width": 0,
+        "embedding_rows": 256,
+        "state_tokens": "continuous",
+        "compute_dtype": "float32",
+        "vision_trainable": True,
+        "scan_layers": False,
+        "remat": "none",
+    },
+    # One GPU, minutes: learning curves and ablations. Some 21 M, 60 M and 18 M parameters.
+    "small": {
+        "width": 512,
+        "mlp_width": 2816,
+        "prefix_layers": 12,
+        "expert_width": 256,
+        "expert_mlp_width": 1024,
+        "expert_layers": 12,
+        "heads": 8,
+        "kv_heads": 2,
+        "head_width": 64,
+        "patch_size": 16,
+        "stem_widths": (96, 192),
+        "vision_width": 384,
+        "vision_mlp_width": 1536,
+        "vision_heads": 6,
+        "vision_layers": 12,
+        "camera_table": True,
+        "position_scale": 0.5,
+        "gate_start": 1.0,
+        "padded_action_width": 0,
+        "embedding_rows": 256,
+        "state_tokens": "discretised",
+        "compute_dtype": "bfloat16",
+        "vision_trainable": True,
+        "scan_layers": True,
+        "remat": "none",
+    },
+    # Pi0.5: SigLIP So400m/14, Gemma 2B and Gemma 300M, in shapes that take its weights.
+    "pi05": {
+        "width": 2048,
+        "mlp_width": 16_384,
+        "prefix_layers": 18,
+        "expert_width": 1024,
+        "expert_mlp_width": 4096,
+        "expert_layers": 18,
+        "heads": 8,
+        "kv_heads": 1,
+        "head_width": 256,
+        "patch_size": 14,
+        "stem_widths": (),
+        "vision_width": 1152,
+        "vision_mlp_width": 4304,
+        "vision_heads": 16,
+        "vision_layers": 27,
+        "camera_table": False,
+        "position_scale": 0.03,
+        "gate_start": 0.0,
+        "padded_action_width": 32,
+        "embedding_rows": 257_152,
+        "state_tokens": "discretised",
+        "compute_dtype": "bfloat16",
+        "vision_trainable": False,
+        "scan_layers": True,
+        "remat": "full",
     },
 }
 
 
 def config(
-    settings: ModelSettings, benchmark: Benchmark, image_size: int, horizon: int = 30
+    settings: ModelSettings,
+    benchmark: Benchmark,
+    image_size: int,
+    horizon: int = 30,
+    statistics: Statistics | None = None,
 ) -> ModelConfig:
     """The network of `settings` for the robot, cameras and tasks of `benchmark`.
 
+    Args:
+        statistics: of the training data; discretised states with bins between quantiles need it.
+
     Raises:
-        SettingsError: no such preset, or the image size does not fit it.
+        SettingsError: no such preset, the image size does not fit it, or statistics are missing.
     """
     if settings.preset not in _SIZES:
         raise SettingsError(
             f"unknown preset '{settings.preset}': {choices(settings.preset, _SIZES)}"
+        )
+    values = dict(_SIZES[settings.preset])
+    for name in _OVERRIDES:
+        if getattr(settings, name) is not None:
+            values[name] = getattr(settings, name)
+    robot = benchmark.robot
+    values["padded_action_width"] = max(values["padded_action_width"], robot.action_width)
+    ranges: tuple[tuple[float, float], ...] = ()
+    if values["state_tokens"] == "discretised":
+        ranges = _state_ranges(
+            settings, statistics, robot.action_width, values["padded_action_width"]
         )
     return ModelConfig(
         preset=settings.preset,
         image_size=image_size,
         cameras=tuple(benchmark.cameras),
         horizon=horizon,
-        action_width=benchmark.robot.action_width,
-        action_groups=tuple(
-            (group.name, group.start, group.stop) for group in benchmark.robot.actions
-        ),
+        action_width=robot.action_width,
+        action_groups=tuple((group.name, group.start, group.stop) for group in robot.actions),
         stage_counts=tuple(int(count) for count in benchmark.stage_counts()),
+        state_ranges=ranges,
+        stage_input=settings.stage_input,
+        kv_mixing=settings.kv_mixing,
+        knowledge_insulation=settings.knowledge_insulation,
+        suffix_positions=settings.suffix_positions,
+        correlated_noise=settings.correlated_noise,
+        padded_action_loss=settings.padded_action_loss,
         flow_samples=settings.flow_samples,
         stage_loss_weight=settings.stage_loss_weight,
-        **_SIZES[settings.preset],
+        fast_loss_weight=settings.fast_loss_weight,
+        fast_vocabulary=settings.fast_vocabulary,
+        fast_own_ids=settings.fast_own_ids,
+        **values,
     )
 
 
-def _frozen(value: Any) -> Any:
-    """Lists, as JSON gives them, become tuples."""
-    return tuple(_frozen(item) for item in value) if isinstance(value, list | tuple) else value
+def _state_ranges(
+    settings: ModelSettings, statistics: Statistics | None, width: int, padded_width: int
+) -> tuple[tuple[float, float], ...]:
+    """What the bins of each state dimension span, in units of the normalised state."""
+    ranges = [(-1.0, 1.0)] * width
+    if settings.state_bins == "quantiles":
+        if statistics is None:
+            raise SettingsError(
+                "model.state_bins 'quantiles' needs the statistics of the training data; "
+                "valid without them: 'unit'"
+            )
+        low = statistics.normalise_state(statistics.state_q01)
+        high = statistics.normalise_state(statistics.state_q99)
+        middle, half = (low + high) / 2.0, np.maximum(high - low, _SMALLEST_RANGE) / 2.0
+        half = np.where(high > low, (high - low) / 2.0, half)
+        ranges = [(float(m - h), float(m + h)) for m, h in zip(middle, half, strict=True)]
+    padding = padded_width - width if settings.padded_state_tokens else 0
+    return tuple(ranges) + ((-1.0, 1.0),) * padding

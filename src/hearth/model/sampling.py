@@ -1,6 +1,6 @@
 """Sampling of action chunks: Euler steps from correlated noise, with inpainting (report, 7.1).
 
-Shape letters: B batch, H horizon, D action width, K inpainted actions.
+Shape letters: B batch, H horizon, D action width, F flow width, K inpainted actions.
 """
 
 from __future__ import annotations
@@ -10,111 +10,117 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import solve_triangular
 
-from hearth.model.noise import correlated_noise
-from hearth.model.policy_network import PolicyNetwork
+from hearth.model.configuration import ModelConfig
+from hearth.model.inpainting import (
+    DEFAULT_RULES,
+    Inpainting,
+    InpaintingRules,
+    constrain,
+    is_above_threshold,
+    is_constrained,
+    propagation_matrix,
+)
+from hearth.model.noise import flow_noise
+from hearth.model.policy_network import PolicyNetwork, Prefix
 
-# The first actions are held for the first 70 % of the steps: flow time above 0.3 in the report,
-# counted in whole steps because accumulated float time misses the boundary.
-_CONSTRAINED = (7, 10)
-# A correction of a free entry beyond one standard deviation would push the chunk off the data;
-# then only the held entries are set.
-_LARGEST_PROPAGATION = 1.0
 
+class Trace(NamedTuple):
+    """Every Euler step: `points` float32[steps, B, H, F] after it, and its `velocities`."""
 
-class Inpainting(NamedTuple):
-    """The start of a chunk that is already planned.
-
-    Attributes:
-        targets: float32[B, K, D], normalised deltas of the first K actions.
-        mask: bool[B], False where a sample has no targets.
-    """
-
-    targets: jax.Array
-    mask: jax.Array
+    points: jax.Array
+    velocities: jax.Array
 
 
 def sample_actions(
     network: PolicyNetwork,
     observation: Mapping[str, Any],
-    key: jax.Array,
+    keys: jax.Array,
     cholesky: jax.Array,
     flow_steps: int,
     inpainting: Inpainting | None = None,
+    rules: InpaintingRules = DEFAULT_RULES,
 ) -> tuple[jax.Array, jax.Array]:
     """Draw one chunk per observation; a pure function of its arguments.
 
     Args:
         network: the network.
         observation: `images`, `state`, `task`, `stage` (see PolicyNetwork).
-        key: key of the initial noise.
+        keys: key[B], of each sample's noise: a batch gives what its samples would give alone.
         cholesky: float32[H*D, H*D], factor of the noise covariance.
         flow_steps: Euler steps.
         inpainting: what the first actions should be.
+        rules: how inpainting is applied.
 
     Returns:
         Normalised delta chunk float32[B, H, D] and stage logits float32[B, 15].
     """
     config = network.config
     prefix = network.encode(observation)
-    batch = observation["state"].shape[0]
-    noise = correlated_noise(key, (batch,), cholesky, config.horizon, config.action_width)
-    propagation = None
-    if inpainting is not None and inpainting.targets.shape[1]:
-        held = inpainting.targets.shape[1] * config.action_width
-        propagation = propagation_matrix(cholesky, held)
-
-    def step(index: jax.Array, chunk: jax.Array) -> jax.Array:
-        time = 1.0 - index / flow_steps
-        times = jnp.full((batch, 1), time, jnp.float32)
-        chunk = chunk - network.velocity(chunk[:, None], times, prefix)[:, 0] / flow_steps
-        if inpainting is None or propagation is None:
-            return chunk
-        taken = index + 1
-        held = constrain(chunk, noise, 1.0 - taken / flow_steps, inpainting, propagation)
-        return jnp.where(is_constrained(taken, flow_steps), held, chunk)
-
-    return jax.lax.fori_loop(0, flow_steps, step, noise), prefix.stage_logits
+    noise = jax.vmap(lambda key: flow_noise(key, (), cholesky, config))(keys)
+    step = euler_step(network, prefix, noise, cholesky, flow_steps, inpainting, rules)
+    carry = (noise, jnp.float32(1.0))
+    chunk, _ = jax.lax.fori_loop(0, flow_steps, lambda i, carry: step(carry, i)[0], carry)
+    return chunk[..., : config.action_width], prefix.stage_logits
 
 
-def is_constrained(taken: jax.Array | int, flow_steps: int) -> jax.Array | bool:
-    """Whether the first actions are still held after `taken` of `flow_steps` steps."""
-    part, whole = _CONSTRAINED
-    return whole * taken <= part * flow_steps
-
-
-def propagation_matrix(cholesky: jax.Array, held: int) -> jax.Array:
-    """Sigma_UO Sigma_OO^-1, float32[H*D - held, held], for the first `held` flat entries O.
-
-    O leads the flat index, so with the blocks of the factor L this is L_UO L_OO^-1: one
-    triangular solve, and no product whose condition would be squared.
-    """
-    observed, free = cholesky[:held, :held], cholesky[held:, :held]
-    return solve_triangular(observed, free.T, lower=True, trans="T").T
-
-
-def constrain(
-    chunk: jax.Array,
+def trace_flow(
+    network: PolicyNetwork,
+    prefix: Prefix,
     noise: jax.Array,
-    time: jax.Array | float,
-    inpainting: Inpainting,
-    propagation: jax.Array,
-) -> jax.Array:
-    """Set the first K actions to their path at `time` and move the rest along (report, 7.1.2).
+    cholesky: jax.Array,
+    flow_steps: int,
+    inpainting: Inpainting | None = None,
+    rules: InpaintingRules = DEFAULT_RULES,
+) -> Trace:
+    """The flow from given `noise` float32[B, H, F], with every step of it."""
+    step = euler_step(network, prefix, noise, cholesky, flow_steps, inpainting, rules)
+    _, trace = jax.lax.scan(step, (noise, jnp.float32(1.0)), jnp.arange(flow_steps))
+    return trace
 
-    Args:
-        chunk: float32[B, H, D], predicted at `time`.
-        noise: float32[B, H, D], where this sample's flow began.
-        time: flow time of `chunk`.
-        inpainting: targets of the first K actions.
-        propagation: from `propagation_matrix`.
-    """
-    batch, kept = inpainting.targets.shape[:2]
-    desired = (1.0 - time) * inpainting.targets + time * noise[:, :kept]
-    correction = (desired - chunk[:, :kept]).reshape(batch, -1)
-    spread = correction @ propagation.T
-    small = jnp.max(jnp.abs(spread), axis=-1, keepdims=True) <= _LARGEST_PROPAGATION
-    spread = jnp.where(small, spread, 0.0).reshape(chunk[:, kept:].shape)
-    held = jnp.concatenate([desired, chunk[:, kept:] + spread], axis=1)
-    return jnp.where(inpainting.mask[:, None, None], held, chunk)
+
+def euler_step(
+    network: PolicyNetwork,
+    prefix: Prefix,
+    noise: jax.Array,
+    cholesky: jax.Array,
+    flow_steps: int,
+    inpainting: Inpainting | None,
+    rules: InpaintingRules,
+) -> Any:
+    """The function ((chunk, accumulated time), index of the step) -> (next pair, Trace of it)."""
+    config = network.config
+    if inpainting is not None and not inpainting.targets.shape[1]:
+        inpainting = None
+    propagation = None if inpainting is None else _propagation(config, cholesky, inpainting)
+    by_time = rules.threshold == "time"
+
+    def step(
+        carry: tuple[jax.Array, jax.Array], index: jax.Array
+    ) -> tuple[tuple[jax.Array, jax.Array], Trace]:
+        chunk, accumulated = carry
+        taken = index + 1
+        time = accumulated if by_time else 1.0 - index / flow_steps
+        times = jnp.full((len(chunk), 1), time, jnp.float32)
+        velocity = network.velocity(chunk[:, None], times, prefix)[:, 0]
+        chunk = chunk - velocity / flow_steps
+        accumulated = accumulated - jnp.float32(1.0 / flow_steps)
+        if inpainting is not None:
+            reached = accumulated if by_time else 1.0 - taken / flow_steps
+            held = constrain(chunk, noise, reached, inpainting, propagation, rules.large_correction)
+            active = is_above_threshold(accumulated) if by_time else is_constrained(
+                taken, flow_steps
+            )  # fmt: skip
+            chunk = jnp.where(active, held, chunk)
+        return (chunk, accumulated), Trace(chunk, velocity)
+
+    return step
+
+
+def _propagation(
+    config: ModelConfig, cholesky: jax.Array, inpainting: Inpainting
+) -> jax.Array | None:
+    """None where the noise is independent: then nothing moves along."""
+    if not config.correlated_noise:
+        return None
+    return propagation_matrix(cholesky, inpainting.targets.shape[1] * config.action_width)

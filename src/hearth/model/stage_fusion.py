@@ -7,11 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from hearth.model.configuration import ModelConfig
 from hearth.model.embeddings import Table, sine_cosine
 from hearth.model.linear import Linear
-from hearth.model.presets import ModelConfig
 
-FUSION_TOKENS = 4
 _SHORTEST_PERIOD, _LONGEST_PERIOD = 1e-3, 1.0  # of the normalised stage
 
 

@@ -22,7 +22,7 @@ from hearth.core.sections import ModelSettings, RuntimeSettings
 from hearth.core.statistics import Statistics
 from hearth.model.presets import ModelConfig
 
-FORMAT = 1
+FORMAT = 2  # 1: the network of version 0.1.0, whose parameters have other names
 _CONTENT = ("settings.json", "benchmark.json", "statistics.h5", "parameters.npz")
 _PROVENANCE = "provenance.json"
 

@@ -13,7 +13,7 @@ from flax import nnx
 
 from hearth.model.losses import compute_losses
 from hearth.model.policy_network import PolicyNetwork, Prefix
-from hearth.model.presets import ModelConfig
+from hearth.model.configuration import ModelConfig
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +25,7 @@ def strict_shapes() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def config() -> ModelConfig:
+    """Every part of the network, the expert narrower than the backbone and grouped heads."""
     return ModelConfig(
         preset="test",
         image_size=16,
@@ -34,15 +35,42 @@ def config() -> ModelConfig:
         action_groups=(("base", 0, 2), ("arm", 2, 4)),
         stage_counts=(3, 0, 5),
         width=16,
-        heads=2,
-        head_width=8,
         mlp_width=32,
         prefix_layers=2,
+        expert_width=12,
+        expert_mlp_width=24,
         expert_layers=2,
-        stem_widths=(8, 12),
+        heads=4,
+        kv_heads=2,
+        head_width=8,
         patch_size=8,
+        stem_widths=(8, 12),
+        vision_width=12,
+        vision_mlp_width=24,
+        vision_heads=2,
+        vision_layers=2,
+        camera_table=True,
+        position_scale=0.5,
+        gate_start=1.0,
+        padded_action_width=6,
+        embedding_rows=260,
+        state_tokens="discretised",
+        state_ranges=((-1.0, 1.0),) * 4,
+        stage_input=True,
+        kv_mixing=True,
+        knowledge_insulation=False,
+        suffix_positions="valid",
+        correlated_noise=True,
+        padded_action_loss=False,
         flow_samples=3,
         stage_loss_weight=0.1,
+        fast_loss_weight=0.05,
+        fast_vocabulary=7,
+        fast_own_ids=True,
+        compute_dtype="float32",
+        vision_trainable=True,
+        scan_layers=True,
+        remat="none",
     )
 
 
@@ -73,6 +101,8 @@ def batch(config: ModelConfig) -> dict[str, Any]:
         "action_mask": np.ones(chunk[:2], dtype=bool),
         "task": np.asarray([0, 2, 2, 0], np.int32),
         "stage": np.asarray([2, 0, 4, 1], np.int32),
+        "fast_tokens": random.integers(0, config.fast_vocabulary, (size, 6)).astype(np.int32),
+        "fast_token_mask": np.arange(6)[None] < np.asarray([6, 4, 1, 3])[:, None],
     }
 
 
@@ -90,7 +120,7 @@ def cholesky(config: ModelConfig) -> np.ndarray:
 @pytest.fixture(scope="session")
 def encode(network: PolicyNetwork) -> Callable[..., Prefix]:
     """`network.encode`, compiled once for all tests."""
-    return jax.jit(network.encode)
+    return jax.jit(network.encode, static_argnames="training")
 
 
 @pytest.fixture(scope="session")

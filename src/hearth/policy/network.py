@@ -25,6 +25,7 @@ class NetworkDefinition:
     Attributes:
         config: the network's configuration.
         shapes: per parameter name ("/"-joined path) its shape and type.
+        frozen: the names of the parameters that training leaves alone.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -34,6 +35,8 @@ class NetworkDefinition:
         leaves, self._structure = jax.tree_util.tree_flatten_with_path(state)
         self._names = [_name(path) for path, _ in leaves]
         self.shapes = {name: leaf for name, (_, leaf) in zip(self._names, leaves, strict=True)}
+        parts = getattr(config, "frozen", ())  # first parts of names
+        self.frozen = frozenset(name for name in self._names if name.split("/")[0] in parts)
 
     def initialise(self, seed: int) -> Parameters:
         """Random parameters, a function of `seed` alone."""

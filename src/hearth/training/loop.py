@@ -9,13 +9,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hearth.core.errors import BundleError, HearthError
 from hearth.core.files import hash_json, read_json, write_json
 from hearth.core.settings import Settings
 from hearth.model import presets
 from hearth.policy import bundle
-from hearth.policy.network import NetworkDefinition
+from hearth.policy.network import NetworkDefinition, Parameters
 from hearth.training.checkpoint import Checkpoints
 from hearth.training.fingerprint import (
     differences,
@@ -28,7 +29,7 @@ from hearth.training.interrupt import Interrupt, interrupts
 from hearth.training.job import Job, make_job
 from hearth.training.lease import lease
 from hearth.training.scalars import Scalars, read_lines
-from hearth.training.sharding import make_mesh, replicate, split_batch
+from hearth.training.sharding import make_mesh, split_batch
 from hearth.training.state import TrainState, initial_state
 from hearth.training.step import make_step
 from hearth.training.trainer import Trainer
@@ -107,7 +108,7 @@ def _fit(job: Job, values: dict[str, Any], interrupt: Interrupt) -> None:
             job.settings.statistics.horizon,
         )
     )  # fmt: skip
-    state = replicate(initial_state(definition, job.run, job.seed("weights")), mesh)
+    state = initial_state(definition, job.run, job.seed("weights"), mesh)
     seconds = 0.0
     with Checkpoints(job.results.checkpoints(job.name)) as checkpoints:
         found = checkpoints.restore_newest(state)
@@ -119,7 +120,7 @@ def _fit(job: Job, values: dict[str, Any], interrupt: Interrupt) -> None:
             if int(state.step) < job.run.steps:
                 cholesky = job.statistics.cholesky(job.settings.model.correlation_shrinkage)
                 step = make_step(
-                    definition, job.run, replicate(jnp.asarray(cholesky), mesh), job.seed("noise")
+                    definition, job.run, jnp.asarray(cholesky), job.seed("noise"), mesh
                 )
                 state = trainer.run(state, step, lambda batch: split_batch(batch, mesh))
     _finish(job, definition, state, values, trainer.seconds)
@@ -150,7 +151,7 @@ def _finish(
         tasks=job.tasks,
         benchmark=job.benchmark,
         statistics=job.statistics,
-        parameters=jax.device_get(state.average),
+        parameters=_portable(state.acting),
         provenance=provenance,
     )
     marker = {
@@ -164,3 +165,12 @@ def _finish(
         "bundle_hash": bundle_hash,
     }
     write_json(job.results.trained(job.name), marker)
+
+
+def _portable(parameters: Parameters) -> dict[str, np.ndarray]:
+    """Whole arrays that every reader of npz files knows: bfloat16 becomes float32."""
+    fetched = {name: np.asarray(jax.device_get(array)) for name, array in parameters.items()}
+    return {
+        name: array.astype(np.float32) if array.dtype == jnp.bfloat16 else array
+        for name, array in fetched.items()
+    }

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
 
 from hearth.core.sections import RunSettings
 from hearth.policy.network import NetworkDefinition, Parameters
+from hearth.training.sharding import shardings
 
 
 @jax.tree_util.register_dataclass
@@ -19,15 +22,23 @@ class TrainState:
 
     Attributes:
         step: int32[], finished optimizer steps.
-        parameters: the weights by name.
-        average: exponential moving average of the weights; this is what acts.
+        parameters: the weights that are trained, by name.
+        frozen: the weights that are not (`NetworkDefinition.frozen`): they have no gradient, no
+            moments and no average, and are stored in the type that the network computes with.
+        average: exponential moving average of the trained weights; with `frozen`, this acts.
         optimizer: the optimizer's state.
     """
 
     step: jax.Array
     parameters: Parameters
+    frozen: Parameters
     average: Parameters
     optimizer: optax.OptState
+
+    @property
+    def acting(self) -> Parameters:
+        """All weights of the policy that this state stands for."""
+        return {**self.frozen, **self.average}
 
 
 def learning_rate(settings: RunSettings) -> optax.Schedule:
@@ -52,16 +63,57 @@ def make_optimizer(settings: RunSettings) -> optax.GradientTransformation:
             b1=settings.adam_beta1,
             b2=settings.adam_beta2,
             weight_decay=settings.weight_decay,
-            mask=lambda parameters: jax.tree.map(lambda array: array.ndim > 1, parameters),
+            mask=_decaying,
         ),
     )
 
 
-def initial_state(definition: NetworkDefinition, settings: RunSettings, seed: int) -> TrainState:
-    """Step 0, a function of `seed` alone."""
-    parameters = definition.initialise(seed)
-    # The compiled step gives its input's memory away, so the average needs its own.
-    average, optimizer = jax.jit(
-        lambda weights: (jax.tree.map(jnp.copy, weights), make_optimizer(settings).init(weights))
-    )(parameters)
-    return TrainState(jnp.zeros((), jnp.int32), parameters, average, optimizer)
+def _decaying(parameters: Any) -> dict[str, bool]:
+    return {name: decays(name, array.ndim) for name, array in parameters.items()}
+
+
+def decays(name: str, dimensions: int) -> bool:
+    """Whether weight decay acts on a parameter.
+
+    Scales and biases of stacked layers have two axes; their names tell them from matrices.
+    """
+    return dimensions > 1 and not name.endswith(("scale", "bias"))
+
+
+def start(
+    parameters: Parameters, definition: NetworkDefinition, settings: RunSettings
+) -> TrainState:
+    """The state of step 0 with these weights; also for shapes, under `jax.eval_shape`."""
+    trained = {name: parameters[name] for name in parameters if name not in definition.frozen}
+    frozen = {name: parameters[name] for name in parameters if name in definition.frozen}
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        parameters=trained,
+        frozen=frozen,
+        # The compiled step gives its input's memory away, so the average needs its own.
+        average=jax.tree.map(jnp.copy, trained),
+        optimizer=make_optimizer(settings).init(trained),
+    )
+
+
+def state_shapes(definition: NetworkDefinition, settings: RunSettings) -> TrainState:
+    """Shapes and types of the state, without its numbers."""
+    return jax.eval_shape(
+        lambda parameters: start(parameters, definition, settings), definition.shapes
+    )
+
+
+def initial_state(
+    definition: NetworkDefinition, settings: RunSettings, seed: int, mesh: Mesh
+) -> TrainState:
+    """Step 0, a function of `seed` alone, spread over the devices of `mesh`."""
+    return state_from(definition.initialise(seed), definition, settings, mesh)
+
+
+def state_from(
+    parameters: Parameters, definition: NetworkDefinition, settings: RunSettings, mesh: Mesh
+) -> TrainState:
+    """Step 0 with given weights, spread over the devices of `mesh`."""
+    target = shardings(state_shapes(definition, settings), mesh)
+    begin = jax.jit(lambda weights: start(weights, definition, settings), out_shardings=target)
+    return begin(parameters)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import jax
@@ -12,10 +13,13 @@ from hearth.core.sections import RunSettings
 from hearth.model import presets
 from hearth.policy.network import NetworkDefinition
 from hearth.training.checkpoint import Checkpoints
+from hearth.training.sharding import make_mesh
 from hearth.training.state import TrainState, initial_state, learning_rate
 from hearth.training.step import Step, average_decay, make_step
 
 from .conftest import HORIZON, IMAGE_SIZE, make_batch, make_settings
+
+MESH = make_mesh(1)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +30,7 @@ def pieces() -> tuple[NetworkDefinition, RunSettings, Step]:
     config = presets.config(settings.model, benchmark, IMAGE_SIZE, HORIZON)
     definition = NetworkDefinition(config)
     run = settings.run("main")
-    return definition, run, make_step(definition, run, jnp.eye(HORIZON * 23), seed=0)
+    return definition, run, make_step(definition, run, jnp.eye(HORIZON * 23), 0, MESH)
 
 
 def copied(state: TrainState) -> dict[str, np.ndarray]:
@@ -70,7 +74,7 @@ def test_a_step_moves_every_parameter_and_mixes_the_average(
     pieces: tuple[NetworkDefinition, RunSettings, Step],
 ) -> None:
     definition, run, step = pieces
-    state = initial_state(definition, run, seed=0)
+    state = initial_state(definition, run, 0, MESH)
     before = copied(state)
     state, metrics = step(state, make_batch(0))
     after = copied(state)
@@ -96,8 +100,8 @@ def test_randomness_belongs_to_the_step_number(
     definition, run, step = pieces
     totals = []
     for number in (0, 0, 1):
-        state = initial_state(definition, run, seed=0)
-        state = TrainState(jnp.int32(number), state.parameters, state.average, state.optimizer)
+        state = initial_state(definition, run, 0, MESH)
+        state = dataclasses.replace(state, step=jnp.int32(number))
         totals.append(float(step(state, make_batch(0))[1]["total"]))
     assert totals[0] == totals[1] != totals[2]
 
@@ -107,14 +111,14 @@ def test_a_checkpoint_holds_the_state_it_was_given(
 ) -> None:
     """The next steps reuse the state's memory while the checkpoint is still being written."""
     definition, run, step = pieces
-    state, _ = step(initial_state(definition, run, seed=0), make_batch(0))
+    state, _ = step(initial_state(definition, run, 0, MESH), make_batch(0))
     expected = copied(state)
     with Checkpoints(tmp_path) as checkpoints:
         checkpoints.save(state, 12.5)
         for number in range(1, 8):
             state, _ = step(state, make_batch(number))
         checkpoints.wait()
-        found = checkpoints.restore_newest(initial_state(definition, run, seed=1))
+        found = checkpoints.restore_newest(initial_state(definition, run, 1, MESH))
     assert found is not None and found[1] == 12.5
     restored = copied(found[0])
     assert restored.keys() == expected.keys()
@@ -126,7 +130,7 @@ def test_two_checkpoints_are_kept(
     pieces: tuple[NetworkDefinition, RunSettings, Step], tmp_path: Path
 ) -> None:
     definition, run, step = pieces
-    state = initial_state(definition, run, seed=0)
+    state = initial_state(definition, run, 0, MESH)
     with Checkpoints(tmp_path) as checkpoints:
         assert checkpoints.restore_newest(state) is None
         for number in range(3):

@@ -25,7 +25,9 @@ Command = Callable[[argparse.Namespace], int]
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code (1: an error that the message explains)."""
-    options = _parser().parse_args(arguments)
+    options, unknown = _parser().parse_known_args(arguments)
+    if unknown:
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     # Snakemake and Slurm end jobs with SIGTERM: turn it into an ordinary exit so that children
     # are ended and temporary files removed.
     signal.signal(signal.SIGTERM, _terminate)
@@ -44,6 +46,13 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Keeps the description's lines, and room for the longest command beside its help."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=20)
+
+
 def _terminate(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
 
@@ -54,11 +63,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hearth",
         description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_HelpFormatter,
     )
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for register in commands.ALL:
         register(subparsers)
+    for subparser in subparsers.choices.values():
+        # Its own usage in an error says more than the list of commands.
+        subparser.set_defaults(parser=subparser)
     return parser
 
 

@@ -46,13 +46,6 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Keeps the description's lines, and room for the longest command beside its help."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=20)
-
-
 def _terminate(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
 
@@ -63,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hearth",
         description=DESCRIPTION,
-        formatter_class=_HelpFormatter,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for register in commands.ALL:

@@ -118,13 +118,13 @@ class DatasetWriter:
                 "episode_index": np.full(length, episode, dtype=np.int64),
                 "task_index": np.full(length, task_index, dtype=np.int64),
                 layout.TIMESTAMP: rows / self.benchmark.frames_per_second,
-                layout.STATE: _list_column(demonstration.proprioception),
-                layout.ACTION: _list_column(demonstration.actions),
+                layout.STATE: list_column(demonstration.proprioception),
+                layout.ACTION: list_column(demonstration.actions),
             }
         )
 
 
-def _list_column(values: np.ndarray) -> pa.ListArray:
+def list_column(values: np.ndarray) -> pa.ListArray:
     count, width = values.shape
     flat = pa.array(np.ascontiguousarray(values, dtype=np.float32).reshape(-1))
     return pa.ListArray.from_arrays(np.arange(count + 1, dtype=np.int32) * width, flat)

@@ -38,7 +38,10 @@ def test_second_run_has_nothing_to_do(finished: Workflow) -> None:
         ("evaluations.trained.runtime={flow_steps: 4}", {"evaluate", "leaderboard"}),
         ("evaluations.expert.rollouts=2", {"evaluate", "leaderboard"}),
         ("report.title=Other", {"leaderboard"}),
-        ("statistics.chunk_stride=2", {"statistics", "train", "evaluate", "leaderboard"}),
+        (
+            "statistics.horizon=32",
+            {"task_statistics", "statistics", "train", "evaluate", "leaderboard"},
+        ),
     ],
 )
 def test_changed_settings_rerun_what_follows(
@@ -56,8 +59,8 @@ def test_changed_settings_rerun_what_follows(
         ("human_length_frames", {"evaluate", "leaderboard"}),
         (
             "stages",
-            {"demonstrations", "dataset_index", "prepare", "statistics", "train", "evaluate"}
-            | {"leaderboard"},
+            {"demonstrations", "dataset_index", "prepare", "task_statistics", "statistics"}
+            | {"train", "evaluate", "leaderboard"},
         ),
     ],
 )

@@ -57,20 +57,37 @@ rule prepare:
         "hearth prepare --config {resources.settings} --task {wildcards.task} --workers {threads} 2>&1 | tee -i {log}"
 
 
+rule task_statistics:
+    input:
+        RESULTS.prepared("{task}"),
+    output:
+        RESULTS.task_statistics("{task}"),
+    log:
+        RESULTS.log("statistics", "{task}"),
+    conda:
+        "../envs/hearth.yaml"
+    resources:
+        settings=FROZEN,
+    params:
+        section=SETTINGS.statistics.model_dump(mode="json"),
+        facts=lambda wildcards: data_facts(BENCHMARK, [wildcards.task]),
+    shell:
+        "hearth statistics --config {resources.settings} --task {wildcards.task} 2>&1 | tee -i {log}"
+
+
 rule statistics:
     input:
-        expand(RESULTS.prepared("{task}"), task=TASKS),
+        expand(RESULTS.task_statistics("{task}"), task=TASKS),
     output:
         RESULTS.statistics,
     log:
         RESULTS.log("statistics", "statistics"),
     conda:
         "../envs/hearth.yaml"
-    threads: workflow.cores or 1
     resources:
         settings=FROZEN,
     params:
         section=SETTINGS.statistics.model_dump(mode="json"),
         facts=data_facts(BENCHMARK, TASKS),
     shell:
-        "hearth statistics --config {resources.settings} 2>&1 | tee -i {log}"
+        "hearth statistics --config {resources.settings} --workers {threads} 2>&1 | tee -i {log}"

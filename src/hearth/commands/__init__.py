@@ -1,5 +1,11 @@
 """The commands of the command line, one module per stage; part of the `cli` layer."""
 
-from hearth.commands import data, evaluate, report, train
+from hearth.commands import data, evaluate, report, statistics, train
 
-ALL = (*data.COMMANDS, *train.COMMANDS, *evaluate.COMMANDS, *report.COMMANDS)
+ALL = (
+    *data.COMMANDS,
+    *statistics.COMMANDS,
+    *train.COMMANDS,
+    *evaluate.COMMANDS,
+    *report.COMMANDS,
+)

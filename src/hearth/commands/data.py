@@ -1,4 +1,4 @@
-"""``hearth demos``, ``hearth prepare``, ``hearth statistics``."""
+"""``hearth demos`` and ``hearth prepare``."""
 
 from __future__ import annotations
 
@@ -47,27 +47,4 @@ def _prepare(options: argparse.Namespace) -> int:
     return 0
 
 
-def _add_statistics(subparsers: Any) -> None:
-    add_command(
-        subparsers,
-        "statistics",
-        "normalisation, correlation and gripper table of the prepared episodes",
-        _statistics,
-    )
-
-
-def _statistics(options: argparse.Namespace) -> int:
-    from hearth.core.results import Results
-    from hearth.core.selection import select_tasks
-    from hearth.data.statistics import compute_statistics
-
-    settings, benchmark = settings_of(options)
-    tasks = select_tasks(settings, benchmark.task_names)
-    statistics = compute_statistics(settings, tasks)
-    path = Results.of(settings).statistics
-    statistics.save(path)
-    print(f"statistics of {len(tasks)} tasks in {path} (hash {statistics.hash})")
-    return 0
-
-
-COMMANDS = (_add_demos, _add_prepare, _add_statistics)
+COMMANDS = (_add_demos, _add_prepare)

@@ -76,8 +76,7 @@ class DataSettings(Section):
 class StatisticsSettings(Section):
     """Normalisation and correlation of action chunks (report, 4.5 and 5.2)."""
 
-    horizon: PositiveInt = 30
-    chunk_stride: PositiveInt = 1  # 1: every chunk
+    horizon: PositiveInt = 30  # actions per chunk, one second at 30 Hz (report, 3)
 
 
 class ModelSettings(Section):

@@ -1,0 +1,110 @@
+"""``hearth statistics``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from hearth.commands.options import add_command, add_workers, settings_of
+
+if TYPE_CHECKING:
+    from hearth.benchmark import Benchmark
+    from hearth.core.results import Results
+    from hearth.data.statistics import DyadicHistogram, Pooled, TaskCounts
+
+_BINS = 120  # bars of a histogram in the figures
+
+
+def _add_statistics(subparsers: Any) -> None:
+    parser = add_command(
+        subparsers,
+        "statistics",
+        "normalisation, correlation and gripper table of the prepared episodes",
+        _statistics,
+    )
+    parser.add_argument(
+        "--task", help="one task's part only (default: all tasks, pooled, with figures)"
+    )
+    add_workers(parser)
+
+
+def _statistics(options: argparse.Namespace) -> int:
+    from hearth.core.results import Results
+    from hearth.core.selection import select_tasks
+    from hearth.data.statistics import bring_up_to_date, counts_of, pool_tasks
+
+    settings, benchmark = settings_of(options)
+    results = Results.of(settings)
+    if options.task is not None:
+        task = benchmark.task(options.task).name
+        print(_line(counts_of(bring_up_to_date(settings, task))))
+        return 0
+    tasks = select_tasks(settings, benchmark.task_names)
+    pooled = pool_tasks(settings, tasks, options.workers)
+    _write_figures(results, benchmark, pooled)
+    # Last: whoever finds this file finds all of it.
+    pooled.statistics.save(results.statistics)
+    for counts in pooled.counts:
+        print(_line(counts))
+    short = sum(counts.short for counts in pooled.counts)
+    if short:
+        print(f"{short} episodes are shorter than the horizon and have no full chunk")
+    path, digest = results.statistics, pooled.statistics.hash
+    print(f"statistics of {len(tasks)} tasks in {path} (hash {digest})")
+    return 0
+
+
+def _line(counts: TaskCounts) -> str:
+    return (
+        f"{counts.task}: {counts.episodes} episodes ({counts.held_out} more held out, "
+        f"{counts.short} too short for a chunk), {counts.frames} frames, {counts.chunks} chunks"
+    )
+
+
+def _write_figures(results: Results, benchmark: Benchmark, pooled: Pooled) -> None:
+    """Draw what was measured, and write the counts beside it as `summary.json`."""
+    from dataclasses import asdict
+
+    import numpy as np
+
+    from hearth.core.files import write_json
+    from hearth.reporting import data_figures
+    from hearth.reporting.figures import write_figure
+
+    statistics, folder = pooled.statistics, results.statistics_figures
+    names = [
+        f"{dimension} {group.name.replace('_', ' ')}"
+        for group in benchmark.robot.actions
+        for dimension in range(group.start, group.stop)
+    ]
+    actions = np.stack([statistics.action_q01, statistics.action_q99])
+    states = np.stack([statistics.state_q01, statistics.state_q99])
+
+    def coarse(histogram: DyadicHistogram) -> tuple[np.ndarray, np.ndarray]:
+        return histogram.coarse(_BINS)
+
+    drawings = {
+        "correlation": data_figures.draw_correlation(statistics.correlation, statistics.horizon),
+        "distributions": data_figures.draw_histograms(
+            names,
+            {
+                "delta actions, q01 to q99 marked": (
+                    [*map(coarse, pooled.delta_histograms)],
+                    actions,
+                ),
+                "states": ([*map(coarse, pooled.state_histograms)], states),
+            },
+        ),
+        "stage-lengths": data_figures.draw_stage_lengths(
+            {counts.task: counts.stage_lengths for counts in pooled.counts},
+            {counts.task: counts.mean_length for counts in pooled.counts},
+            benchmark.frames_per_second,
+        ),
+    }
+    for name, drawing in drawings.items():
+        write_figure(folder, name, drawing)
+    summary = {"hash": statistics.hash, "tasks": [asdict(counts) for counts in pooled.counts]}
+    write_json(results.statistics_summary, summary)
+
+
+COMMANDS = (_add_statistics,)

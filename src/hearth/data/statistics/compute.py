@@ -1,0 +1,166 @@
+"""Statistics of an experiment's prepared episodes: a file per task, then all of them pooled."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from pathlib import Path
+
+from hearth.benchmark import Benchmark, load_benchmark
+from hearth.core.errors import DataError, StatisticsError
+from hearth.core.files import hash_json, read_json
+from hearth.core.lifetime import end_pool_worker_with_parent
+from hearth.core.progress import progress
+from hearth.core.results import Results
+from hearth.core.settings import Settings
+from hearth.core.statistics import Statistics
+from hearth.data.episodes import EpisodeTable, iterate_tables, open_file
+from hearth.data.statistics.accumulate import TaskAccumulator
+from hearth.data.statistics.merge import Pooled, pool
+from hearth.data.statistics.partial import FORMAT, Identity, TaskStatistics, is_current
+
+# Several tasks share the cores: threads of the matrix library only get in each other's way.
+_ONE_THREAD: dict[str, str] = {
+    name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+}
+
+
+def compute_statistics(settings: Settings, tasks: Sequence[str], workers: int = 1) -> Statistics:
+    """The statistics of `tasks`: `pool_tasks` without what the figures show beside them."""
+    return pool_tasks(settings, tasks, workers).statistics
+
+
+def pool_tasks(settings: Settings, tasks: Sequence[str], workers: int = 1) -> Pooled:
+    """Bring the files of `tasks` up to date, in `workers` processes, and pool them.
+
+    Files whose episodes and settings did not change are kept, so a further task costs itself alone.
+
+    Raises:
+        DataError: a task is not prepared, or its file is damaged or belongs to another benchmark.
+        StatisticsError: there are no episodes, or none has a full chunk.
+    """
+    results = Results.of(settings)
+    benchmark = load_benchmark(settings.benchmark)
+    identities = {task: identify(settings, benchmark, task) for task in tasks}
+    paths = {task: results.task_statistics(task) for task in tasks}
+    outdated = [task for task in tasks if not is_current(paths[task], identities[task])]
+    _compute_tasks(settings, outdated, workers)
+    horizon = settings.statistics.horizon
+    return pool((TaskStatistics.load(paths[task]) for task in tasks), benchmark, horizon)
+
+
+def bring_up_to_date(settings: Settings, task: str) -> TaskStatistics:
+    """The statistics of one task: its file if it is current, else computed and written.
+
+    Raises:
+        DataError: it is not prepared, or its file is damaged or belongs to another benchmark.
+    """
+    results = Results.of(settings)
+    benchmark = load_benchmark(settings.benchmark)
+    identity = identify(settings, benchmark, task)
+    path = results.task_statistics(task)
+    if is_current(path, identity):
+        return TaskStatistics.load(path)
+    found = accumulate(iterate_tables(results.episodes(task)), benchmark, identity)
+    found.save(path)
+    return found
+
+
+def accumulate(
+    tables: Iterable[EpisodeTable], benchmark: Benchmark, identity: Identity
+) -> TaskStatistics:
+    """One pass over the episodes of a task."""
+    accumulator = TaskAccumulator(benchmark, identity)
+    for table in tables:
+        accumulator.add(table)
+    return accumulator.finish()
+
+
+def identify(settings: Settings, benchmark: Benchmark, task: str) -> Identity:
+    """What the statistics of a prepared task belong to.
+
+    Raises:
+        DataError: the task is not prepared, or for another benchmark.
+    """
+    results = Results.of(settings)
+    check_file(results.episodes(task), benchmark)
+    horizon = settings.statistics.horizon
+    content = {
+        "format": FORMAT,
+        "episodes": read_json(results.prepared(task))["hash"],
+        "benchmark": benchmark.name,
+        "robot": benchmark.robot.model_dump(mode="json"),
+        "horizon": horizon,
+    }
+    index = benchmark.task(task).index
+    return Identity(benchmark.name, benchmark.robot.name, task, index, horizon, hash_json(content))
+
+
+def check_file(path: Path, benchmark: Benchmark) -> int:
+    """Check that a prepared file belongs to `benchmark`; returns its image size in pixels.
+
+    Raises:
+        DataError: it is missing, unreadable, or of another benchmark or robot.
+    """
+    with open_file(path) as file:
+        found = str(file.attrs["benchmark"]), str(file.attrs["robot"])
+        if found != (benchmark.name, benchmark.robot.name):
+            raise DataError(
+                f"{path} was prepared for benchmark '{found[0]}' and robot '{found[1]}', not "
+                f"'{benchmark.name}' and '{benchmark.robot.name}'"
+            )
+        return int(file.attrs["image_size"])  # type: ignore[arg-type]
+
+
+def _compute_tasks(settings: Settings, tasks: Sequence[str], workers: int) -> None:
+    count = min(workers, len(tasks))
+    if count <= 1:
+        with progress("statistics of tasks", len(tasks)) as advance:
+            for task in tasks:
+                bring_up_to_date(settings, task)
+                advance(note=task)
+        return
+    # Spawned, not forked: the caller may hold threads.
+    context = multiprocessing.get_context("spawn")
+    with (
+        _environment(_ONE_THREAD),
+        ProcessPoolExecutor(
+            count, mp_context=context, initializer=end_pool_worker_with_parent
+        ) as executor,
+        progress("statistics of tasks", len(tasks)) as advance,
+    ):
+        futures = {executor.submit(_compute_in_pool, settings, task): task for task in tasks}
+        try:
+            for future in as_completed(futures):
+                future.result()
+                advance(note=futures[future])
+        except BrokenProcessPool as error:
+            raise StatisticsError(
+                "a process computing statistics died (out of memory?); run again to go on"
+            ) from error
+        finally:
+            executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _compute_in_pool(settings: Settings, task: str) -> None:
+    """What a process of the pool does: the result stays in the file, not in the pipe."""
+    bring_up_to_date(settings, task)
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Set environment variables for processes that are started meanwhile."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from hearth.benchmark.benchmark import Benchmark
 from hearth.core.errors import BundleError, HearthError
-from hearth.core.files import hash_file, hash_json, read_json, write_bytes, write_json
+from hearth.core.files import atomic_path, hash_file, hash_json, read_json, write_json
 from hearth.core.sections import ModelSettings, RuntimeSettings
 from hearth.core.statistics import Statistics
 from hearth.model.presets import ModelConfig
@@ -96,7 +96,7 @@ def write(
     write_json(fresh / "settings.json", settings)
     write_json(fresh / "benchmark.json", benchmark.model_dump(mode="json"))
     statistics.save(fresh / "statistics.h5")
-    write_bytes(fresh / "parameters.npz", _npz(parameters))
+    _write_npz(fresh / "parameters.npz", parameters)
     files = {name: hash_file(fresh / name) for name in _CONTENT}
     content = _content_hash(files, statistics)
     record = {**provenance, "hash": content, "files": files, "hearth": version("hearth")}
@@ -198,12 +198,20 @@ def _content_hash(files: dict[str, str], statistics: Statistics) -> str:
     return hash_json({**files, "statistics.h5": statistics.hash})
 
 
-def _npz(arrays: dict[str, Any]) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(
-        buffer, allow_pickle=False, **{name: np.asarray(arrays[name]) for name in sorted(arrays)}
-    )
-    return buffer.getvalue()
+def portable(parameters: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Whole arrays that every reader of npz files knows: bfloat16 becomes float32."""
+    fetched = {name: np.asarray(array) for name, array in parameters.items()}
+    return {
+        name: array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+        for name, array in fetched.items()
+    }
+
+
+def _write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Straight to the file: a copy in memory of the largest network would be 14 GB."""
+    content = portable({name: arrays[name] for name in sorted(arrays)})
+    with atomic_path(path) as temporary, temporary.open("wb") as handle:
+        np.savez(handle, allow_pickle=False, **content)  # pyright: ignore[reportArgumentType]
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:

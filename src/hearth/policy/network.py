@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -35,18 +35,24 @@ class NetworkDefinition:
         leaves, self._structure = jax.tree_util.tree_flatten_with_path(state)
         self._names = [_name(path) for path, _ in leaves]
         self.shapes = {name: leaf for name, (_, leaf) in zip(self._names, leaves, strict=True)}
-        parts = getattr(config, "frozen", ())  # first parts of names
+        parts = config.frozen  # first parts of names
         self.frozen = frozenset(name for name in self._names if name.split("/")[0] in parts)
 
-    def initialise(self, seed: int) -> Parameters:
-        """Random parameters, a function of `seed` alone."""
+    def initialise(self, seed: int, names: Collection[str] | None = None) -> Parameters:
+        """Random parameters, a function of `seed` alone; only those of `names`, if given."""
+        wanted = [name for name in self._names if names is None or name in names]
 
         def leaves(key: jax.Array) -> list[jax.Array]:
-            return jax.tree.leaves(nnx.state(PolicyNetwork(self.config, nnx.Rngs(key)), nnx.Param))
+            everything = jax.tree.leaves(
+                nnx.state(PolicyNetwork(self.config, nnx.Rngs(key)), nnx.Param)
+            )
+            by_name = dict(zip(self._names, everything, strict=True))
+            return [by_name[name] for name in wanted]
 
         # As one function, and without optimisation: it runs once, so compiling is all its cost.
+        # What is not returned is not computed, nor does it need memory.
         compiled = jax.jit(leaves, compiler_options={"xla_backend_optimization_level": 0})
-        return dict(zip(self._names, compiled(jax.random.key(seed)), strict=True))
+        return dict(zip(wanted, compiled(jax.random.key(seed)), strict=True))
 
     def build(self, parameters: Mapping[str, jax.Array]) -> PolicyNetwork:
         """The module with these parameters; also inside `jax.jit`."""

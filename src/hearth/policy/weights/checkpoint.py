@@ -1,4 +1,4 @@
-"""Parameter trees of openpi checkpoints on disk: an orbax folder `params` that holds {"params": ...}.
+"""Parameter trees of openpi checkpoints: an orbax folder `params` that holds {"params": ...}.
 
 In memory a tree is a flat mapping from "/"-joined names to numpy arrays. Training by openpi leaves
 a last name part `value` under every parameter (the variable's content in flax.nnx), the published
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import orbax.checkpoint as ocp
+from etils import epath
 
 from hearth.core.errors import WeightsError
 
@@ -49,7 +50,7 @@ def read_tree(path: Path | str) -> Tree:
     Raises:
         WeightsError: there is no checkpoint, it is damaged, or its tree has another root.
     """
-    folder = params_folder(path).absolute()
+    folder = epath.Path(params_folder(path).absolute())
     handler = ocp.PyTreeCheckpointHandler()
     try:
         nested = handler.metadata(folder).tree

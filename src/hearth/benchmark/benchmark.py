@@ -149,6 +149,19 @@ class Robot(_Facts):
         return np.concatenate(parts, axis=-1).astype(np.float32)
 
 
+class PublicDemonstrations(_Facts):
+    """Where the demonstrations are published, and which files make up a part of them.
+
+    Patterns with ``*``; in `task` and `camera`, ``{task}`` stands for the task's index, in `camera`
+    ``{camera}`` for its key in the data set.
+    """
+
+    repository: str
+    index: tuple[str, ...]
+    task: tuple[str, ...]
+    camera: tuple[str, ...]
+
+
 class Benchmark(_Facts):
     """A benchmark: what is run, on which robot, and how long an episode may take."""
 
@@ -159,6 +172,7 @@ class Benchmark(_Facts):
     seed: int = 0
     robot: Robot
     cameras: dict[str, Camera]
+    demonstrations: PublicDemonstrations | None = None  # None: made by scripted experts
     splits: dict[Split, tuple[int, ...]]
     tasks: tuple[Task, ...]
 

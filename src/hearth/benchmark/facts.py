@@ -23,6 +23,6 @@ def data_facts(benchmark: Benchmark, tasks: Iterable[str], split: str | None = N
 
 def episode_facts(benchmark: Benchmark, task: str, split: str) -> str:
     """What the episodes of a task on a split depend on, its length and time limit included."""
-    facts = benchmark.model_dump(mode="json", exclude={"splits", "tasks"})
+    facts = benchmark.model_dump(mode="json", exclude={"splits", "tasks", "demonstrations"})
     own = benchmark.task(task).model_dump(mode="json")
     return hash_json([facts, own, benchmark.instances(split)])

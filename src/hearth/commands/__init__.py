@@ -1,11 +1,13 @@
 """The commands of the command line, one module per stage; part of the `cli` layer."""
 
-from hearth.commands import data, evaluate, report, statistics, train
+from hearth.commands import data, demonstrations, evaluate, report, statistics, train, weights
 
 ALL = (
     *data.COMMANDS,
+    *demonstrations.COMMANDS,
     *statistics.COMMANDS,
     *train.COMMANDS,
+    *weights.COMMANDS,
     *evaluate.COMMANDS,
     *report.COMMANDS,
 )

@@ -10,11 +10,11 @@ from hearth.core.errors import DataError
 from hearth.core.sections import DataSettings
 from hearth.data.codecs import Codec
 
-# Bytes of a 224 x 224 frame of the rendered household, by benchmarks/prepare.py --sizes.
+# Bytes of a 224 x 224 frame, the mean over three cameras of the rendered household.
 _PIXELS = 224 * 224
-_JPEG_BYTES = 9000.0  # quality 90
-_KEY_BYTES = 3700.0  # an h264 key frame
-_DELTA_BYTES = 560.0  # an h264 frame between key frames
+_JPEG_BYTES = 10_100.0  # quality 90
+_KEY_BYTES = 3500.0  # an h264 key frame at quality 20
+_DELTA_BYTES = 770.0  # an h264 frame between key frames
 _TABLE_BYTES = 300  # actions, state, stage, time and offsets of one row
 # Parts are written before they are joined, so both lie on the disk for a moment.
 _COPIES = 2

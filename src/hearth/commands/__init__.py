@@ -1,13 +1,12 @@
 """The commands of the command line, one module per stage; part of the `cli` layer."""
 
-from hearth.commands import data, demonstrations, evaluate, report, statistics, train, weights
+from hearth.commands import data, demonstrations, evaluate, report, statistics, train
 
 ALL = (
     *data.COMMANDS,
     *demonstrations.COMMANDS,
     *statistics.COMMANDS,
     *train.COMMANDS,
-    *weights.COMMANDS,
     *evaluate.COMMANDS,
     *report.COMMANDS,
 )

@@ -11,6 +11,7 @@ from typing import Any
 from hearth.benchmark import Benchmark, load_benchmark
 from hearth.core.selection import select_tasks
 from hearth.core.settings import Settings, load_settings
+from hearth.policy.rules import check_rules
 
 
 def add_command(
@@ -38,10 +39,12 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
 
 
 def settings_of(options: argparse.Namespace) -> tuple[Settings, Benchmark]:
-    """Load and validate the settings and their benchmark; the selected tasks must exist."""
+    """Load and validate the settings and their benchmark; the tasks they name must exist."""
     settings = load_settings(options.config, options.overrides)
     benchmark = load_benchmark(settings.benchmark)
     select_tasks(settings, benchmark.task_names)
+    for runtime in (settings.runtime, *map(settings.runtime_for, settings.evaluations)):
+        check_rules(runtime, benchmark)
     return settings, benchmark
 
 

@@ -108,6 +108,18 @@ class ModelSettings(Section):
     remat: str | None = None  # what the backward pass recomputes (hearth.model.stacking)
 
 
+class LoaderSettings(Section):
+    """How a run reads its episodes. The first two change what it learns, the rest how fast."""
+
+    # Share of a task in proportion to its frames ** this. 1: uniform over frames; 0: tasks alike.
+    task_temperature: Fraction = 1.0
+    mask_padding: bool = True  # keep actions after an episode's end out of the loss; openpi: false
+    workers: NonNegativeInt = 0  # processes that decode; 0: threads of the training process
+    threads: PositiveInt = 2  # without processes; some four saturate Python's lock
+    batches_ahead: PositiveInt = 4  # with processes of each, in shared memory
+    image_memory_bytes: NonNegativeInt = 2 * 2**30  # without processes: keep images that all fit
+
+
 class RunSettings(Section):
     """One training run."""
 
@@ -133,6 +145,9 @@ class RunSettings(Section):
     contrast_jitter: Fraction = 0.0
     saturation_jitter: Fraction = 0.0
     colour_probability: Fraction = 1.0  # of changing a sample's colours at all
+    # Start from these weights: an openpi checkpoint or a policy bundle. Null: a fresh start.
+    initial_weights: str | None = None
+    loader: LoaderSettings = LoaderSettings()
     checkpoint_every: PositiveInt = 1000
     log_every: PositiveInt = 50
     devices: PositiveInt = 1  # of all nodes together; they share the batch and the weights
@@ -182,6 +197,10 @@ class RuntimeSettings(Section):
     actions_to_execute: PositiveInt = 12  # predicted actions used up before the next prediction
     actions_to_keep: NonNegativeInt = 4  # the actions after them: inpainting targets
     inpainting: bool = True
+    # The second choice of each is the public code's (see hearth.model.inpainting).
+    inpainting_threshold: Literal["steps", "time"] = "steps"
+    inpainting_large_correction: Literal["sample", "batch"] = "sample"
+    inpainting_padding: bool = False  # True: also hold the padding dimensions, at zero
     compression: PositiveFloat = 1.0  # predicted actions per executed step: 26 in 20 steps at 1.3
     scale_base_velocity: bool = True  # times the compression, so that the base goes as far
     # Compression is off while a gripper's planned values, in [-1, 1], span more; null: never off.

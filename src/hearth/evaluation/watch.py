@@ -26,7 +26,7 @@ class _PolicyActor:
         bundle = bundles.load(path, benchmark)
         seed = integer(settings.seed, "policy", benchmark.task(task).index)
         self.image_size = bundle.image_size
-        self._policy = Policy(bundle, bundle.runtime, seed, task=task)
+        self._policy = Policy(bundle, settings.runtime, seed, task=task)
 
     def reset(self, environment: Environment) -> None:
         self._policy.reset()

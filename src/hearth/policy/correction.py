@@ -90,10 +90,26 @@ def closure_table(
         bool[task_count, stages, hands], a new array.
 
     Raises:
+        SettingsError: as `check_closures`.
+    """
+    check_closures(given, benchmark)
+    table = np.array(demonstrated, dtype=bool)
+    stages = np.arange(table.shape[1])
+    for task in benchmark.tasks:
+        first_stages = given.get(task.name, given.get(OTHER_TASKS))
+        if first_stages is not None:
+            for hand, first in enumerate(first_stages):
+                table[task.index, :, hand] = False if first is None else stages >= first
+    return table
+
+
+def check_closures(given: Mapping[str, tuple[int | None, ...]], benchmark: Benchmark) -> None:
+    """Refuse a closure table that does not fit the benchmark.
+
+    Raises:
         SettingsError: an entry names no task, or not every hand of the robot.
     """
-    table = np.array(demonstrated, dtype=bool)
-    hands = table.shape[2]
+    hands = len(benchmark.robot.gripper_dimensions)
     for name, first_stages in given.items():
         if name != OTHER_TASKS and name not in benchmark.task_names:
             raise SettingsError(
@@ -105,10 +121,3 @@ def closure_table(
                 f"runtime.gripper_closures['{name}'] = {list(first_stages)}: robot "
                 f"'{benchmark.robot.name}' has {hands} grippers; give one number or null for each"
             )
-    stages = np.arange(table.shape[1])
-    for task in benchmark.tasks:
-        first_stages = given.get(task.name, given.get(OTHER_TASKS))
-        if first_stages is not None:
-            for hand, first in enumerate(first_stages):
-                table[task.index, :, hand] = False if first is None else stages >= first
-    return table

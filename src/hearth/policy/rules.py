@@ -20,7 +20,13 @@ from hearth.core.sections import (
     RuntimeSettings,
     TaskRule,
 )
-from hearth.policy.correction import Correction, closed_hands, failed_grasps, holding_hands
+from hearth.policy.correction import (
+    Correction,
+    check_closures,
+    closed_hands,
+    failed_grasps,
+    holding_hands,
+)
 
 
 @dataclass(frozen=True)
@@ -83,11 +89,12 @@ def decide(
 
 
 def check_rules(runtime: RuntimeSettings, benchmark: Benchmark) -> None:
-    """Refuse rules of unknown tasks, and stages that a task does not have.
+    """Refuse rules and closures of unknown tasks, and stages that a task does not have.
 
     Raises:
         SettingsError: naming the task or the stage, and the valid ones.
     """
+    check_closures(runtime.gripper_closures, benchmark)
     for task, rules in runtime.task_rules.items():
         if task not in benchmark.task_names:
             raise SettingsError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,42 @@ from hearth.core.errors import ServingError, choices
 from hearth.core.sections import RuntimeSettings
 from hearth.policy.bundle import Bundle
 from hearth.policy.chunking import absolute_chunk, check_horizon, normalised_targets, plan
-from hearth.policy.correction import correct, failed_grasps
+from hearth.policy.correction import closure_table, correct
 from hearth.policy.preprocess import Reading, fingerprint, read_observation, task_index
-from hearth.policy.runner import PolicyRunner, Prediction
-from hearth.policy.voting import StageVote, vote
+from hearth.policy.rules import Situation, check_rules, decide
+from hearth.policy.runner import PolicyRunner, Prediction, Predictor, Request, Sampling
+from hearth.policy.voting import StageVote, track_stage
+
+
+@dataclass
+class Episode:
+    """All that a policy remembers of an episode.
+
+    Attributes:
+        queue: the actions still to execute before the next prediction, float32[D] each.
+        kept: float32[k, D], absolute, the planned actions that follow the queue.
+        vote: the tracked stage and the predictions that count for its next move.
+        task: the task index, known from the first observation on.
+        seed: fixes the noise, from the first observation on.
+        predictions: chunks predicted.
+        waiting: the state float32[D] of the observation whose prediction is due.
+    """
+
+    queue: deque[np.ndarray] = field(default_factory=deque)
+    kept: np.ndarray | None = None
+    vote: StageVote = field(default_factory=StageVote)
+    task: int | None = None
+    seed: int | None = None
+    predictions: int = 0
+    waiting: np.ndarray | None = None
 
 
 class Policy:
     """Acts in one episode at a time; several policies may share one runner.
+
+    `act` answers an observation at once. A caller that gathers the requests of several episodes
+    uses its halves: `prepare` gives the next planned action, or a `Request` where a new chunk is
+    due; `finish` takes the prediction and gives the action.
 
     The noise of an episode derives from `seed` and from the episode's first observation, so that
     an episode does not depend on which episodes the same or other connections played before.
@@ -28,7 +57,7 @@ class Policy:
 
     def __init__(
         self,
-        bundle: Bundle | PolicyRunner,
+        bundle: Bundle | Predictor,
         runtime: RuntimeSettings,
         seed: int,
         *,
@@ -36,41 +65,42 @@ class Policy:
     ) -> None:
         """
         Args:
-            bundle: the bundle, or the runner of a bundle that other policies use as well.
+            bundle: the bundle, or what predicts with a bundle that other policies use as well.
             runtime: how to act.
             seed: seed of the flow's noise.
             task: the task where observations carry no ``task_id``.
 
         Raises:
-            SettingsError: the runtime wants more actions than a chunk has.
+            SettingsError: the runtime wants more actions than a chunk has, or its rules name
+                tasks or stages that the benchmark does not have.
             ServingError: the bundle was not trained on `task`.
         """
-        self.runner = bundle if isinstance(bundle, PolicyRunner) else PolicyRunner(bundle)
-        self.bundle = self.runner.bundle
+        self.predictor = PolicyRunner(bundle) if isinstance(bundle, Bundle) else bundle
+        self.bundle = self.predictor.bundle
         self.runtime = runtime
         self.seed = seed
+        self._sampling = Sampling.of(runtime)
         check_horizon(runtime, self.bundle.statistics.horizon)
+        check_rules(runtime, self.bundle.benchmark)
+        self._closures = closure_table(
+            self.bundle.statistics.gripper_closed, runtime.gripper_closures, self.bundle.benchmark
+        )
         self._fixed_task = None if task is None else self._index_of(task)
         self.reset()
 
     def reset(self) -> None:
         """Forget the episode."""
-        self._queue: deque[np.ndarray] = deque()
-        self._kept: np.ndarray | None = None
-        self._vote = StageVote()
-        self._task: int | None = None
-        self._episode_seed: int | None = None
-        self._predictions = 0
+        self._episode = Episode()
 
     @property
     def stage(self) -> int:
-        """The current stage by voting."""
-        return self._vote.stage
+        """The current stage."""
+        return self._episode.vote.stage
 
     @property
     def predictions(self) -> int:
         """Chunks predicted in this episode."""
-        return self._predictions
+        return self._episode.predictions
 
     def act(self, observation: Mapping[str, Any]) -> np.ndarray:
         """The next action.
@@ -84,80 +114,108 @@ class Policy:
         Raises:
             ServingError: the observation is not what the robot sends, or names another task.
         """
-        self._follow_task(observation)
-        if not self._queue:
-            self._replan(observation)
-        return self._queue.popleft()
+        due = self.prepare(observation)
+        if not isinstance(due, Request):
+            return due
+        return self.finish(self.predictor.predict_batch([due])[0])
 
-    def _replan(self, observation: Mapping[str, Any]) -> None:
-        benchmark, robot = self.bundle.benchmark, self.bundle.benchmark.robot
-        reading = read_observation(observation, benchmark, self.bundle.image_size)
-        prediction = self._predict(reading)
-        chunk = absolute_chunk(
-            prediction.actions, reading.state, self.bundle.statistics, robot.delta_mask
-        )
-        self._count_vote(prediction.stage_logits)
-        chunk = self._corrected(chunk, reading.state)
+    def prepare(self, observation: Mapping[str, Any]) -> np.ndarray | Request:
+        """The next planned action float32[D], or what to ask the network for.
+
+        Asked again before `finish`, it gives the request of the newer observation.
+
+        Raises:
+            ServingError: as `act`.
+        """
+        episode = self._episode
+        self._follow_task(observation)
+        if episode.queue:
+            return episode.queue.popleft()
+        reading = read_observation(observation, self.bundle.benchmark, self.bundle.image_size)
+        if episode.seed is None:
+            episode.seed = seeds.integer(self.seed, "episode noise", fingerprint(reading))
+        episode.waiting = reading.state
+        return self._request(reading, episode.seed)
+
+    def finish(self, prediction: Prediction) -> np.ndarray:
+        """Turn the prediction for the last request into a plan; returns its first action.
+
+        Raises:
+            ServingError: no request is waiting.
+        """
+        episode, state = self._episode, self._episode.waiting
+        if state is None:
+            raise ServingError("a prediction came that no observation of this episode asked for")
+        episode.waiting = None
+        episode.predictions += 1
+        robot = self.bundle.benchmark.robot
+        chunk = absolute_chunk(prediction.actions, state, self.bundle.statistics, robot.delta_mask)
+        self._track_stage(prediction.stage_logits)
+        chunk = self._corrected(chunk, state)
         next_plan = plan(
             chunk, self.runtime, robot.gripper_dimensions, robot.base_velocity_dimensions
         )
-        actions = np.clip(next_plan.actions, robot.lower, robot.upper).astype(np.float32)
-        self._queue.extend(actions)
-        self._kept = next_plan.kept
+        actions = next_plan.actions
+        if self.runtime.clip_actions:
+            actions = np.clip(actions, robot.lower, robot.upper).astype(np.float32)
+        episode.queue.extend(actions)
+        episode.kept = next_plan.kept
+        return episode.queue.popleft()
 
-    def _predict(self, reading: Reading) -> Prediction:
-        if self._episode_seed is None:
-            self._episode_seed = seeds.integer(self.seed, "episode noise", fingerprint(reading))
-        keep = self.runtime.actions_to_keep if self.runtime.inpainting else 0
+    def _request(self, reading: Reading, seed: int) -> Request:
         kept = None
-        if keep and self._kept is not None:
+        if self._sampling.keep and self._episode.kept is not None:
             mask = self.bundle.benchmark.robot.delta_mask
-            kept = normalised_targets(self._kept, reading.state, self.bundle.statistics, mask)
-        prediction = self.runner.predict(
-            reading.images,
-            self.bundle.statistics.normalise_state(reading.state),
-            self._current_task,
-            self.stage,
-            seed=self._episode_seed,
-            index=self._predictions,
-            flow_steps=self.runtime.flow_steps,
-            keep=keep,
+            statistics = self.bundle.statistics
+            kept = normalised_targets(self._episode.kept, reading.state, statistics, mask)
+        return Request(
+            images=reading.images,
+            state=self.bundle.statistics.normalise_state(reading.state),
+            task=self._task,
+            stage=self.stage,
+            seed=seed,
+            index=self._episode.predictions,
+            sampling=self._sampling,
             kept=kept,
         )
-        self._predictions += 1
-        return prediction
 
-    def _count_vote(self, logits: np.ndarray) -> None:
-        stages = int(self.bundle.benchmark.stage_counts()[self._current_task])
+    def _track_stage(self, logits: np.ndarray) -> None:
+        stages = int(self.bundle.benchmark.stage_counts()[self._task])
         predicted = int(np.argmax(logits[:stages]))
-        self._vote = vote(self._vote, predicted, stages, self.runtime.stage_voting_window)
+        self._episode.vote = track_stage(self._episode.vote, predicted, stages, self.runtime)
 
     def _corrected(self, chunk: np.ndarray, state: np.ndarray) -> np.ndarray:
-        if not self.runtime.gripper_correction:
-            return chunk
-        grippers = self.bundle.benchmark.robot.gripper_dimensions
-        closed = self.bundle.statistics.gripper_closed[self._current_task, self.stage]
-        return correct(chunk, state, failed_grasps(state, closed, grippers), grippers)
+        """The chunk after task rules and gripper rule, which may also move the stage."""
+        robot, name = self.bundle.benchmark.robot, self.bundle.task_indices[self._task]
+        closed = self._closures[self._task] if self.runtime.gripper_correction else None
+        correction = decide(
+            Situation(self.stage, state, robot.gripper_dimensions),
+            self.runtime.task_rules.get(name, ()),
+            closed,
+        )
+        if correction.stage != self.stage:
+            self._episode.vote = StageVote(correction.stage)
+        return correct(chunk, state, correction.opened, robot.gripper_dimensions)
 
     def _follow_task(self, observation: Mapping[str, Any]) -> None:
         index = task_index(observation, self._fixed_task)
+        if self._episode.task is not None and index != self._episode.task:
+            raise ServingError(
+                f"the observation names task {index} in an episode of task {self._episode.task}; "
+                "reset the policy between episodes"
+            )
         if index not in self.bundle.task_indices:
             known = [f"{i} ({name})" for i, name in sorted(self.bundle.task_indices.items())]
             raise ServingError(
                 f"policy {self.bundle.path} was not trained on task {index}; "
                 f"it knows {', '.join(known)}"
             )
-        if self._task is not None and index != self._task:
-            raise ServingError(
-                f"the observation names task {index} in an episode of task {self._task}; "
-                "reset the policy between episodes"
-            )
-        self._task = index
+        self._episode.task = index
 
     @property
-    def _current_task(self) -> int:
-        assert self._task is not None, "act sets the task before anything reads it"
-        return self._task
+    def _task(self) -> int:
+        assert self._episode.task is not None, "prepare sets the task before anything reads it"
+        return self._episode.task
 
     def _index_of(self, task: str) -> int:
         if task not in self.bundle.tasks:

@@ -15,7 +15,10 @@ from hearth.serving.bundle_server import serve_policy
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and serve until SIGTERM; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m hearth.serving", description=__doc__)
-    parser.add_argument("--policy", type=Path, required=True, help="folder of a policy bundle")
+    parser.add_argument(
+        "--policy", type=Path, required=True,
+        help="folder of a policy bundle, or a file that names one per task",
+    )  # fmt: skip
     parser.add_argument("--host", default="127.0.0.1", help="address to bind (%(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="0: any free port (%(default)s)")
     parser.add_argument("--task", help="the task of clients that send no task_id")

@@ -1,4 +1,4 @@
-"""Serving a policy bundle: load and compile it once, give every connection its own episode."""
+"""Serving policy bundles: load and compile once, give every connection its own episode."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from pydantic import ValidationError
 
 from hearth.benchmark import Benchmark
 from hearth.core.errors import SettingsError
+from hearth.core.files import hash_json, read_json
 from hearth.core.sections import RuntimeSettings
-from hearth.serving.server import serve
+from hearth.serving.server import PolicyLike, serve
 
 
 def serve_policy(
@@ -25,44 +26,92 @@ def serve_policy(
     seed: int = 0,
     ready_file: Path | None = None,
 ) -> None:
-    """Load the bundle at `path` and serve it until SIGTERM.
+    """Load what `path` names and serve it until SIGTERM.
 
     Args:
-        path: the bundle's folder.
+        path: the folder of a bundle, or a file that gives one per task (`SwitchedPolicy`).
         host, port: where to listen; port 0 takes a free one.
         task: the task of observations without ``task_id``.
-        runtime: overrides of the bundle's own runtime section.
+        runtime: overrides of a bundle's own runtime section.
         seed: seed of the policy's sampling noise.
         ready_file: where to write ``{host, port}`` once the port is open.
 
     Raises:
-        BundleError: the bundle is incomplete or changed.
-        SettingsError: a runtime setting is not valid.
+        BundleError: a bundle is incomplete or changed.
+        SettingsError: a runtime setting or the file is not valid.
         ServingError: the port is in use, or the policy does not know `task`.
     """
     import jax
 
-    from hearth.policy import bundle as bundles
-    from hearth.policy.runner import PolicyRunner
-    from hearth.policy.runtime import Policy
-
-    bundle = bundles.load(path)
-    settings = _runtime(bundle.runtime, runtime or {})
-    runner = PolicyRunner(bundle)
-
-    def make_policy() -> Policy:
-        return Policy(runner, settings, seed, task=task)
-
-    # Compiling takes seconds: done before the port opens, so that no first client waits for it.
-    make_policy().act(_blank(bundle.benchmark, task or bundle.tasks[0]))
+    source = _Switched if path.is_file() else _Single
+    policies = source(path, runtime or {}, seed, task)
+    policies.warm_up()
     metadata = {
         "hearth": version("hearth"),
-        "policy_hash": bundle.hash,
-        "benchmark": bundle.benchmark.name,
-        "tasks": list(bundle.tasks) if task is None else [task],
+        "policy_hash": policies.hash,
+        "benchmark": policies.benchmark.name,
+        "tasks": list(policies.tasks) if task is None else [task],
         "device": str(jax.devices()[0]),
     }
-    serve(make_policy, host, port, metadata=metadata, ready_file=ready_file)
+    serve(policies.make, host, port, metadata=metadata, ready_file=ready_file)
+
+
+class _Single:
+    """Policies of one bundle."""
+
+    def __init__(self, path: Path, runtime: dict[str, Any], seed: int, task: str | None) -> None:
+        from hearth.policy import bundle as bundles
+        from hearth.policy.runner import PolicyRunner
+
+        bundle = bundles.load(path)
+        self.hash, self.benchmark, self.tasks = bundle.hash, bundle.benchmark, bundle.tasks
+        self._settings = _runtime(bundle.runtime, runtime)
+        self._runner, self._seed, self._task = PolicyRunner(bundle), seed, task
+
+    def make(self) -> PolicyLike:
+        """A policy for one connection."""
+        from hearth.policy.runtime import Policy
+
+        return Policy(self._runner, self._settings, self._seed, task=self._task)
+
+    def warm_up(self) -> None:
+        """Compile: it takes seconds, and no first client shall wait for it."""
+        self.make().act(_blank(self.benchmark, self._task or self.tasks[0]))
+
+
+class _Switched:
+    """Policies that choose the bundle of their episode's task."""
+
+    def __init__(self, path: Path, runtime: dict[str, Any], seed: int, task: str | None) -> None:
+        from hearth.policy.switching import BundleShelf, read_switched_policy
+
+        self._shelf = BundleShelf(read_switched_policy(path))
+        self.benchmark, self.tasks = self._shelf.benchmark, tuple(self._shelf.folders)
+        self.hash = hash_json(
+            {
+                name: read_json(folder / "provenance.json")["hash"]
+                for name, folder in self._shelf.folders.items()
+            }
+        )
+        self._overrides, self._seed, self._task = runtime, seed, task
+
+    def make(self) -> PolicyLike:
+        """A policy for one connection."""
+        from hearth.policy.switching import SwitchingPolicy
+
+        return SwitchingPolicy(
+            self._shelf,
+            lambda bundle: _runtime(bundle.runtime, self._overrides),
+            self._seed,
+            task=self._task,
+        )
+
+    def warm_up(self) -> None:
+        """Load and compile what fits in memory at once; the others wait for their first episode."""
+        for name in self.tasks if self._task is None else (self._task,):
+            folder = self._shelf.folders.get(name)
+            if folder is None or self._shelf.has_room(folder):
+                self.make().act(_blank(self.benchmark, name))
 
 
 def _runtime(base: RuntimeSettings, overrides: dict[str, Any]) -> RuntimeSettings:

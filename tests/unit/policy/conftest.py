@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,7 @@ from hearth.core.statistics import Statistics
 from hearth.model import presets
 from hearth.policy import bundle as bundles
 from hearth.policy.network import NetworkDefinition
-from hearth.policy.runner import PolicyRunner
+from hearth.policy.runner import PolicyRunner, Prediction, Request
 
 TASKS = ("turning_on_radio", "picking_up_trash")
 HORIZON, IMAGE_SIZE = 30, 32
@@ -72,18 +75,71 @@ def bundle_path(benchmark_facts: Benchmark, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture(scope="session")
-def runner(bundle_path: Path) -> PolicyRunner:
-    return PolicyRunner(bundles.load(bundle_path))
+def runner(bundle: bundles.Bundle) -> PolicyRunner:
+    return PolicyRunner(bundle)
+
+
+class ImaginedRunner:
+    """Predicts without a network: chunks drawn from all that a request holds; keeps the requests.
+
+    Attributes:
+        asked: the requests so far.
+        stages: if any, the stages to predict, one per request.
+    """
+
+    def __init__(self, bundle: bundles.Bundle, stages: Sequence[int] = ()) -> None:
+        self.bundle = bundle
+        self.asked: list[Request] = []
+        self.stages = stages
+
+    def predict_batch(
+        self, requests: Sequence[Request], padded_size: int | None = None
+    ) -> list[Prediction]:
+        return [self._predict(request) for request in requests]
+
+    def _predict(self, request: Request) -> Prediction:
+        sampling = zlib.crc32(repr(replace(request.sampling, keep=0)).encode())
+        random = np.random.default_rng([request.seed, request.index, request.stage, sampling])
+        chunk = np.cumsum(0.1 * random.normal(size=(HORIZON, 23)), axis=0).astype(np.float32)
+        chunk += request.state
+        if request.kept is not None:
+            chunk[: len(request.kept)] = request.kept
+        logits = random.normal(size=15).astype(np.float32)
+        if self.stages:
+            logits[self.stages[len(self.asked)]] = 100.0
+        self.asked.append(request)
+        return Prediction(chunk, logits)
+
+
+@pytest.fixture(scope="session")
+def bundle(bundle_path: Path) -> bundles.Bundle:
+    return bundles.load(bundle_path)
 
 
 @pytest.fixture
-def observation(benchmark_facts: Benchmark) -> dict[str, np.ndarray]:
+def imagined(bundle: bundles.Bundle) -> ImaginedRunner:
+    return ImaginedRunner(bundle)
+
+
+def make_observation(benchmark: Benchmark) -> dict[str, np.ndarray]:
     """An official map with native image sizes, alpha channels, and open grippers."""
     random = np.random.default_rng(3)
     proprioception = random.uniform(-0.3, 0.3, 256)
     proprioception[193:195] = proprioception[232:234] = 0.05
     images = {
         camera.observation_key: random.integers(0, 256, (48, 64, 4), dtype=np.uint8)
-        for camera in benchmark_facts.cameras.values()
+        for camera in benchmark.cameras.values()
     }
     return {**images, "robot_r1::proprio": proprioception, "task_id": np.array([1])}
+
+
+@pytest.fixture
+def observation(benchmark_facts: Benchmark) -> dict[str, np.ndarray]:
+    """An observation that a test may change."""
+    return make_observation(benchmark_facts)
+
+
+@pytest.fixture(scope="session")
+def fixed_observation(benchmark_facts: Benchmark) -> dict[str, np.ndarray]:
+    """An observation that no test changes."""
+    return make_observation(benchmark_facts)

@@ -28,8 +28,7 @@ shell.prefix(
     " GLIBC_TUNABLES=glibc.malloc.hugetlb=1; "
 )
 EXPERTS = SETTINGS.demonstrations is not None
-# Where the demonstrations come from a folder, its index must be there before anything runs.
-DATASET_INDEX = Path(SETTINGS.data.dataset or RESULTS.dataset) / "meta" / "info.json"
+DATASET = Path(SETTINGS.data.dataset or RESULTS.dataset)
 
 
 wildcard_constraints:
@@ -42,6 +41,15 @@ localrules:
     all,
     dataset_index,
     leaderboard,
+
+
+def dataset_index(task):
+    """The index of a task's demonstrations, its own where the folder holds a data set per task.
+
+    Where they come from a folder, it must be there before anything runs.
+    """
+    own = DATASET / task / "meta" / "info.json"
+    return own if own.is_file() else DATASET / "meta" / "info.json"
 
 
 def trained_policy(wildcards):

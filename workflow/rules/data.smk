@@ -39,7 +39,7 @@ rule prepare:
     input:
         demonstrations=RESULTS.demonstrations("{task}") if EXPERTS else [],
         # Ancient: another task's episodes change the index but not this task's.
-        index=ancient(DATASET_INDEX),
+        index=ancient(lambda wildcards: dataset_index(wildcards.task)),
     output:
         RESULTS.prepared("{task}"),
     log:

@@ -6,7 +6,7 @@ rule train:
     input:
         statistics=RESULTS.statistics,
         prepared=expand(RESULTS.prepared("{task}"), task=TASKS),
-        index=DATASET_INDEX,
+        index=sorted({dataset_index(task) for task in TASKS}),
     output:
         RESULTS.trained("{run}"),
     log:

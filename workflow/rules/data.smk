@@ -91,3 +91,24 @@ rule statistics:
         facts=data_facts(BENCHMARK, TASKS),
     shell:
         "hearth statistics --config {resources.settings} --workers {threads} 2>&1 | tee -i {log}"
+
+
+rule tokenizer:
+    input:
+        statistics=RESULTS.statistics,
+        prepared=expand(RESULTS.prepared("{task}"), task=TASKS),
+    output:
+        RESULTS.tokenizer,
+    log:
+        RESULTS.log("tokenizer", "tokenizer"),
+    conda:
+        "../envs/hearth.yaml"
+    threads: workflow.cores or 1
+    resources:
+        settings=FROZEN,
+    params:
+        section=SETTINGS.tokenizer.model_dump(mode="json"),
+        vocabulary=SETTINGS.model.fast_vocabulary,
+        seed=SETTINGS.seed,
+    shell:
+        "hearth tokenizer --config {resources.settings} 2>&1 | tee -i {log}"

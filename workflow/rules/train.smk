@@ -5,6 +5,7 @@
 rule train:
     input:
         statistics=RESULTS.statistics,
+        tokenizer=RESULTS.tokenizer if SETTINGS.uses_tokenizer else [],
         prepared=expand(RESULTS.prepared("{task}"), task=TASKS),
         index=sorted({dataset_index(task) for task in TASKS}),
     output:

@@ -1,11 +1,12 @@
 """The commands of the command line, one module per stage; part of the `cli` layer."""
 
-from hearth.commands import data, demonstrations, evaluate, report, statistics, train
+from hearth.commands import data, demonstrations, evaluate, report, statistics, tokenizer, train
 
 ALL = (
     *data.COMMANDS,
     *demonstrations.COMMANDS,
     *statistics.COMMANDS,
+    *tokenizer.COMMANDS,
     *train.COMMANDS,
     *evaluate.COMMANDS,
     *report.COMMANDS,

@@ -66,18 +66,10 @@ class Results:
         """Episodes, frames, chunks and stage lengths per task."""
         return self.root / "statistics" / "summary.json"
 
-    def task_statistics(self, task: str) -> Path:
-        """One task's part of the statistics, which a merge with other tasks starts from."""
-        return self.root / "statistics" / f"{task}.h5"
-
     @property
-    def statistics_figures(self) -> Path:
-        return self.root / "statistics" / "figures"
-
-    @property
-    def statistics_summary(self) -> Path:
-        """Episodes, frames, chunks and stage lengths per task."""
-        return self.root / "statistics" / "summary.json"
+    def tokenizer(self) -> Path:
+        """The FAST tokenizer; its report and figures lie beside it."""
+        return self.root / "tokenizer" / "tokenizer.json"
 
     # --- training ---
     def run(self, run: str) -> Path:

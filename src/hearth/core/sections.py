@@ -79,6 +79,36 @@ class StatisticsSettings(Section):
     horizon: PositiveInt = 30  # actions per chunk, one second at 30 Hz (report, 3)
 
 
+class TokenizerSettings(Section):
+    """The FAST tokenizer of action chunks (report, 4.7 and appendix D).
+
+    Its vocabulary is the network's: model.fast_vocabulary.
+    """
+
+    # Ranges "start:stop"; all dimensions of the R1 Pro but one that never moves in the 2025 set.
+    encoded_dimensions: Annotated[str, Field(pattern=r"^\d+:\d+(,\d+:\d+)*$")] = "0:6,7:23"
+    scale: PositiveFloat = 10.0  # rounding steps per unit of a coefficient (Pertsch et al., 2025)
+    coefficient_limit: PositiveInt = 255  # rounding steps; coefficients beyond are clipped
+    maximum_tokens: PositiveInt = 200  # a chunk; the rest, of the highest frequencies, is cut off
+    training_chunks: PositiveInt = 8192  # sampled from all tasks alike
+    evaluation_chunks: PositiveInt = 2048  # others, to measure errors and lengths
+
+    @field_validator("encoded_dimensions")
+    @classmethod
+    def _check_dimensions(cls, text: str) -> str:
+        bounds = [int(bound) for part in text.split(",") for bound in part.split(":")]
+        starts, stops = bounds[::2], bounds[1::2]
+        empty = any(start >= stop for start, stop in zip(starts, stops, strict=True))
+        if empty or any(stop > start for stop, start in zip(stops, starts[1:], strict=False)):
+            raise ValueError(f"'{text}' must be rising ranges start:stop that do not overlap")
+        return text
+
+    def dimensions(self) -> list[int]:
+        """The encoded action dimensions, rising."""
+        ranges = (part.split(":") for part in self.encoded_dimensions.split(","))
+        return [number for start, stop in ranges for number in range(int(start), int(stop))]
+
+
 class ModelSettings(Section):
     """The network: a preset's sizes, and every component of the method as a switch.
 

@@ -22,6 +22,7 @@ from hearth.core.sections import (
     RuntimeSettings,
     Section,
     StatisticsSettings,
+    TokenizerSettings,
 )
 
 
@@ -37,6 +38,7 @@ class Settings(Section):
     demonstrations: DemonstrationSettings | None = None
     data: DataSettings = DataSettings()
     statistics: StatisticsSettings = StatisticsSettings()
+    tokenizer: TokenizerSettings = TokenizerSettings()
     model: ModelSettings = ModelSettings()
     runs: dict[Name, RunSettings] = Field(default_factory=dict)
     runtime: RuntimeSettings = RuntimeSettings()
@@ -79,6 +81,11 @@ class Settings(Section):
                 "'demonstrations') or from a folder (data.dataset): give exactly one"
             )
         return self
+
+    @property
+    def uses_tokenizer(self) -> bool:
+        """Whether training predicts FAST tokens."""
+        return self.model.fast_loss_weight > 0
 
     def run(self, name: str) -> RunSettings:
         """The settings of a run, or an error that lists the runs."""

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
+from hearth.model.gathering import gathered
+
 
 class Table(nnx.Module):
     """A table of `rows` learned vectors of `width` numbers, normal with standard deviation `scale`.
@@ -34,7 +36,8 @@ class Table(nnx.Module):
         # A product with a one-hot matrix: the gradient of a gather is a slow scatter. In full
         # precision it is exact.
         chosen = jax.nn.one_hot(index, rows, dtype=self.vectors.dtype)
-        return jnp.matmul(chosen, self.vectors[:rows], precision=jax.lax.Precision.HIGHEST)
+        vectors = gathered(self.vectors[:rows])
+        return jnp.matmul(chosen, vectors, precision=jax.lax.Precision.HIGHEST)
 
 
 def sine_cosine(

@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from hearth.model.gathering import gathered
+
 _TANH_SCALE = math.sqrt(2.0 / math.pi)
 _CUBIC = 0.044715  # of the tanh approximation (Hendrycks and Gimpel, 2016)
 
@@ -100,7 +102,7 @@ class Linear(nnx.Linear):
     """
 
     def __call__(self, inputs: jax.Array) -> jax.Array:  # type: ignore[override]
-        outputs = product(inputs, self.kernel[...].astype(inputs.dtype))
+        outputs = product(inputs, gathered(self.kernel[...].astype(inputs.dtype)))
         if self.bias is None:
             return outputs
         bias = self.bias[...].astype(inputs.dtype)

@@ -6,8 +6,9 @@ Fully sharded data parallelism over one mesh axis that holds all devices:
   parameters) is split along its largest axis that the number of devices divides. The choice
   depends on its shape alone, so a parameter, its gradient, its moments and its average lie alike.
 - A small array, or one that no axis of which divides, is kept whole on every device.
-- A batch is split along its leading axis: a device sees its own samples and gathers each layer's
-  weights when it needs them.
+- A batch is split along its leading axis: a device computes its own samples. It gathers each
+  layer's weights when it needs them, and again in the backward pass; what it finds for their
+  gradient is summed over the devices into the parts that each of them holds.
 
 Checkpoints hold whole arrays; they are read onto any number of devices.
 """
@@ -21,6 +22,7 @@ import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from hearth.core.errors import TrainingError
+from hearth.model.gathering import Gather
 
 AXIS = "devices"
 # Numbers in an array. Below it the start of a gather (some 20 microseconds) takes longer than
@@ -90,6 +92,29 @@ def place(tree: Any, mesh: Mesh) -> Any:
 def constrain(tree: Any, mesh: Mesh) -> Any:
     """The same inside a compiled function."""
     return jax.lax.with_sharding_constraint(tree, shardings(tree, mesh))
+
+
+def gather(mesh: Mesh) -> Gather | None:
+    """How a layer's weight becomes whole, and its gradient parts again; None on one device.
+
+    Without it the partitioner is free to split activations along the weights' axes, and moves
+    them to and fro between layers.
+    """
+    if mesh.size == 1:
+        return None
+
+    @jax.custom_vjp
+    def bring(weight: jax.Array) -> jax.Array:
+        return jax.lax.with_sharding_constraint(weight, whole(mesh))
+
+    def forward(weight: jax.Array) -> tuple[jax.Array, None]:
+        return bring(weight), None
+
+    def backward(_: None, gradient: jax.Array) -> tuple[jax.Array]:
+        return (constrain(gradient, mesh),)
+
+    bring.defvjp(forward, backward)
+    return bring
 
 
 def split_batch(batch: Any, mesh: Mesh) -> Any:

@@ -11,6 +11,7 @@ import optax
 from jax.sharding import Mesh
 
 from hearth.core.sections import RunSettings
+from hearth.model.gathering import gathering
 from hearth.model.losses import compute_losses
 from hearth.policy.network import NetworkDefinition, Parameters
 from hearth.training import sharding
@@ -96,12 +97,14 @@ def _gradients(
     definition: NetworkDefinition, parts: int, mesh: Mesh
 ) -> Callable[[TrainState, Batch, jax.Array, jax.Array], tuple[Parameters, Metrics]]:
     """Gradients by the trained weights and metrics, means over `parts` equal parts of the batch."""
+    gather = sharding.gather(mesh)
 
     def losses(
         trained: Parameters, frozen: Parameters, batch: Batch, key: jax.Array, factor: jax.Array
     ) -> tuple[jax.Array, Metrics]:
         network = definition.build({**frozen, **trained})
-        values = compute_losses(network, batch, key, factor, definition.config)
+        with gathering(gather):
+            values = compute_losses(network, batch, key, factor, definition.config)
         return values["total"], values
 
     def gradients(

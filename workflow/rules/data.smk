@@ -46,7 +46,8 @@ rule prepare:
         RESULTS.log("prepare", "{task}"),
     conda:
         "../envs/hearth.yaml"
-    threads: 2
+    # Tasks side by side first: a process more per task has to be started.
+    threads: max(1, (workflow.cores or 1) // len(TASKS))
     resources:
         settings=FROZEN,
     params:

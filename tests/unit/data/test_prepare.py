@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import h5py
 import numpy as np
 import pyarrow as pa
@@ -24,6 +27,7 @@ from hearth.core.settings import Settings
 from hearth.data import prepare
 from hearth.data.images import decode_jpeg
 from hearth.data.lerobot import Dataset, open_dataset
+from hearth.data.lerobot.video import encode_video
 from hearth.data.preparation import Preparation
 from hearth.data.prepare import prepare_task
 from hearth.data.resize import resize_with_padding
@@ -225,6 +229,15 @@ def test_full_disk_is_named_and_leaves_no_half_file(make_dataset: Maker, tmp_pat
     assert prepare_task(settings, RADIO)["episodes"] == 1
 
 
+def write_mpeg4(path: Path) -> None:
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("mpeg4", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for _ in range(33):
+            container.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p")))
+        container.mux(stream.encode())
+
+
 def spoil(settings: Settings, benchmark: Benchmark, fault: str) -> None:
     """Damage episode 10."""
     dataset = dataset_of(settings, benchmark)
@@ -250,6 +263,16 @@ def spoil(settings: Settings, benchmark: Benchmark, fault: str) -> None:
     elif fault == "limit":
         actions[5, 14] = 1.5
         replace("action", actions)
+    elif fault == "other size":
+        encode_video(video, np.zeros((33, 32, 32, 3), np.uint8), 30)
+    elif fault == "other codec":
+        write_mpeg4(video)
+    elif fault == "no mp4":
+        video.write_bytes(b"an error page of a proxy")
+    elif fault == "float index":
+        replace("episode_index", np.full(33, 10.0))
+    elif fault == "other episode":
+        replace("episode_index", np.arange(33) // 30 + 10)
     elif fault == "uneven":
         replace("timestamp", np.arange(33) / 30 + (np.arange(33) > 9) * 0.02)
     else:
@@ -264,6 +287,11 @@ def spoil(settings: Settings, benchmark: Benchmark, fault: str) -> None:
         ("cut table", r"episode_00000010.parquet cannot be read"),
         ("short video", r"has (40|34) frames; its table has 33 rows"),
         ("nan", r"action\[7, 3\] is nan; 1 values are not finite"),
+        ("other size", r"left_wrist/.*mp4 is 32x32 pixels; info.json says 64x64"),
+        ("other codec", r"left_wrist/.*mp4 is coded as mpeg4; info.json says h264"),
+        ("no mp4", r"left_wrist/.*mp4 cannot be opened as a video"),
+        ("float index", r"column 'episode_index' holds double, not whole numbers"),
+        ("other episode", r"holds rows of episode 11, not 10"),
         ("limit", r"action\[5, 14\] \(left_gripper\) is 1.5000; limits are -1.0000 to 1.0000"),
         ("uneven", r"unevenly: 0.053333 s from row 9 to 10, needed is 0.033333"),
     ],
@@ -280,6 +308,10 @@ def test_bad_episodes_fail_or_are_listed(
     with pytest.raises(DataError, match=rf"1 of 2 episodes are bad[^*]*00000010: .*{message}"):
         prepare_task(settings, RADIO)
     assert not Results.of(settings).prepared(RADIO).exists()
+    listed = json.loads(Results.of(settings).quarantine(RADIO).read_text())
+    assert (listed["task"], listed["episodes"]) == (RADIO, 2)
+    assert [bad["episode_index"] for bad in listed["bad"]] == [10]
+    assert re.search(message, listed["bad"][0]["reason"])
     marker = prepare_task(change(settings, allowed_bad_fraction=0.5), RADIO)
     assert marker["episodes"] == 1 and "1 of 2 episodes are bad" in capsys.readouterr().err
     assert [bad["episode_index"] for bad in marker["quarantine"]] == [10]
@@ -296,6 +328,64 @@ def test_a_mended_episode_comes_back(make_dataset: Maker, benchmark_facts: Bench
     video.write_bytes(content)
     marker = prepare_task(settings, RADIO)
     assert marker["episodes"] == 2 and marker["quarantine"] == []
+    assert not Results.of(settings).quarantine(RADIO).exists()
+
+
+def test_an_index_at_odds_with_itself_is_an_error(
+    make_dataset: Maker, benchmark_facts: Benchmark
+) -> None:
+    settings = make_dataset()
+    path = dataset_of(settings, benchmark_facts).root / "meta/episodes.jsonl"
+    lines = path.read_text()
+    path.write_text(lines + lines.splitlines()[1] + "\n")
+    with pytest.raises(DataError, match=r"episodes.jsonl, line 4: episode 10 stands twice"):
+        prepare_task(settings, RADIO)
+    path.write_text(lines.replace('"length": 33', '"length": 33.0'))
+    with pytest.raises(DataError, match=r"line 2: length is 33.0, not a whole number"):
+        prepare_task(settings, RADIO)
+
+
+def test_too_little_disk_is_an_error_before_the_start(
+    make_dataset: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_dataset()
+    free = shutil.disk_usage("/")._replace(free=150_000)
+    monkeypatch.setattr("hearth.data.estimate.shutil.disk_usage", lambda folder: free)
+    done = count_episodes(monkeypatch)
+    with pytest.raises(DataError, match=r"has 150.0 kB free; preparing needs about \d+.\d kB"):
+        prepare_task(settings, RADIO)
+    assert done == []
+
+
+def test_the_estimate_is_printed_and_decides_the_codec(
+    make_dataset: Maker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = make_dataset()
+    marker = prepare_task(settings, RADIO)
+    assert marker["codec"] == "jpeg"
+    assert re.search(r"73 frames a camera, about jpeg \d+.\d kB, h264", capsys.readouterr().err)
+    # 110 frames of both tasks: the codec is that of the experiment, whatever the task.
+    small = change(settings, jpeg_limit_gigabytes=2e-4)
+    assert prepare_task(small, RADIO)["codec"] == "h264"
+    assert prepare_task(small, TRASH)["codec"] == "h264"
+
+
+def test_stages_from_annotations(make_dataset: Maker, benchmark_facts: Benchmark) -> None:
+    settings = make_dataset(stage_labels="annotations")
+    first = prepare_task(settings, RADIO)
+    dataset = dataset_of(settings, benchmark_facts)
+    stages = benchmark_facts.task(RADIO).stages
+    with h5py.File(Results.of(settings).episodes(RADIO)) as file:
+        found: Any = file["10/stage"]
+        thirds = np.arange(33) * 3 // 33  # the recorded expert had three stages of equal length
+        np.testing.assert_array_equal(found[()], thirds * stages // 3)
+    path = dataset.annotation_path(10)
+    row = {"frame_duration": [0, 30]}
+    path.write_text(json.dumps({"skill_annotation": [row, {"frame_duration": [15, 33]}]}))
+    assert prepare_task(settings, RADIO)["hash"] != first["hash"], "annotations are a source"
+    path.unlink()
+    with pytest.raises(DataError, match=r"00000010: .*episode_00000010.json does not exist"):
+        prepare_task(settings, RADIO)
 
 
 def test_nothing_good_is_an_error_whatever_is_allowed(

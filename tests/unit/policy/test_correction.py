@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hearth.benchmark import Benchmark
+from hearth.benchmark import Benchmark, load_benchmark
+from hearth.benchmark.benchmark import default_folder
 from hearth.core.errors import SettingsError
 from hearth.core.sections import OpenUnlessOtherHolds, ReturnToStage, RuntimeSettings
 from hearth.policy.correction import closure_table, correct, failed_grasps
@@ -123,3 +125,17 @@ def test_unknown_tasks_hands_and_stages_are_named(benchmark_facts: Benchmark) ->
     unknown = RuntimeSettings(task_rules={"picking_up": RADIO})
     with pytest.raises(SettingsError, match="'picking_up', no task of 'household'"):
         check_rules(unknown, benchmark_facts)
+
+
+def test_the_public_codes_runtime_fits_its_benchmark() -> None:
+    facts = load_benchmark("behavior-2025")
+    file = default_folder().parent / "runtimes" / "public-code-2025.yaml"
+    runtime = RuntimeSettings.model_validate(yaml.safe_load(file.read_text())["runtime"])
+    check_rules(runtime, facts)
+    demonstrated = np.ones((facts.task_count, 15, 2), bool)
+    table = closure_table(demonstrated, runtime.gripper_closures, facts)
+    first = np.where(table.any(axis=1), table.argmax(axis=1), -1)  # -1: never
+    assert first[[0, 1, 30, 38, 41, 49]].tolist() == [
+        [2, 2], [-1, -1], [-1, 6], [-1, 0], [14, 14], [14, -1],
+    ]  # fmt: skip
+    assert (first[1:30] == -1).all() and (np.diff(table.astype(int), axis=1) >= 0).all()

@@ -12,7 +12,10 @@ from hearth.core.settings import Settings
 from hearth.core.statistics import Statistics
 
 # These change how a run is carried out, not what comes out of it.
-_OPERATIONAL = {"checkpoint_every", "log_every", "devices"}
+_OPERATIONAL: dict[str, Any] = {
+    **dict.fromkeys(("checkpoint_every", "log_every", "devices"), True),
+    "loader": {"workers", "threads", "batches_ahead", "image_memory_bytes"},
+}
 
 
 def fingerprint(

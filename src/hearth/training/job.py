@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import jax
 
 from hearth.benchmark.benchmark import Benchmark, load_benchmark
 from hearth.core import seeds
@@ -15,9 +18,7 @@ from hearth.core.selection import select_tasks
 from hearth.core.settings import Settings
 from hearth.core.statistics import Statistics
 from hearth.data.loader import Loader
-
-# Decoded images a camera, if all fit: what a laptop can spare, and enough for small data sets.
-_IMAGE_MEMORY = 512 * 2**20
+from hearth.data.tokenizer import tokenize_chunks, tokenizer_for
 
 Batches = Callable[[int], Iterator[dict[str, Any]]]
 
@@ -51,6 +52,19 @@ class Job:
     def folder(self) -> Path:
         return self.results.run(self.name)
 
+    def validation_batches(self, count: int) -> Iterator[dict[str, Any]]:
+        """`count` batches of the held-out episodes, at every call the same.
+
+        They repeat samples only where there are fewer than `count` batches of them.
+
+        Raises:
+            DataError: no episode is held out (`data.validation_fraction`), or one is damaged.
+        """
+        loader = make_loader(
+            self.settings, self.name, self.benchmark, self.tasks, self.statistics, held_out=True
+        )
+        return map(loader.batch, range(count))
+
     @property
     def metrics(self) -> Path:
         """JSON lines of the losses, for reports."""
@@ -64,22 +78,48 @@ def make_job(settings: Settings, run: str) -> Job:
         SettingsError: no such run or task.
         StatisticsError: statistics are missing or do not fit.
     """
-    chosen = settings.run(run)
+    settings.run(run)
     results = Results.of(settings)
     benchmark = load_benchmark(settings.benchmark)
     tasks = select_tasks(settings, benchmark.task_names)
     statistics = Statistics.load(results.statistics)
-    horizon = settings.statistics.horizon
-    statistics.check(benchmark.robot.name, tasks, horizon)
-    seed = seeds.integer(settings.seed, "training data", chosen.seed)
+    statistics.check(benchmark.robot.name, tasks, settings.statistics.horizon)
 
     def batches(start: int) -> Iterator[dict[str, Any]]:
-        files = [results.episodes(task) for task in tasks]
-        return iter(
-            Loader(
-                files, statistics, benchmark, horizon, chosen.batch_size, seed, start,
-                image_memory=_IMAGE_MEMORY,
-            )
-        )  # fmt: skip
+        return iter(make_loader(settings, run, benchmark, tasks, statistics, start=start))
 
     return Job(settings, run, results, benchmark, tasks, statistics, batches)
+
+
+def make_loader(
+    settings: Settings,
+    run: str,
+    benchmark: Benchmark,
+    tasks: tuple[str, ...],
+    statistics: Statistics,
+    *,
+    start: int = 0,
+    held_out: bool = False,
+) -> Loader:
+    """The loader of a run, from step `start` on; of several hosts each reads its slice.
+
+    Raises:
+        DataError: prepared episodes are missing or damaged, or none is held out.
+    """
+    results, chosen = Results.of(settings), settings.run(run)
+    purpose = "validation data" if held_out else "training data"
+    tokenizer = tokenizer_for(settings, statistics)
+    return Loader(
+        [results.episodes(task) for task in tasks],
+        statistics,
+        benchmark,
+        settings.statistics.horizon,
+        chosen.batch_size,
+        seeds.integer(settings.seed, purpose, chosen.seed),
+        start,
+        settings=chosen.loader,
+        held_out=held_out,
+        host=jax.process_index(),
+        hosts=jax.process_count(),
+        tokenize=None if tokenizer is None else partial(tokenize_chunks, tokenizer),
+    )

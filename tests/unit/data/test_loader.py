@@ -1,47 +1,36 @@
-"""The loader: a pure function of seed and step."""
+"""The loader: a pure function of seed and step, whoever reads."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+from loader_setup import (
+    HORIZON,
+    RADIO,
+    SIZE,
+    TRASH,
+    Prepared,
+    make_loader,
+    make_statistics,
+    two_tasks,
+    write_file,
+)
 
 from hearth.benchmark import Benchmark
 from hearth.core.actions import to_absolute
-from hearth.core.errors import DataError, StatisticsError
-from hearth.core.results import Results
-from hearth.core.settings import Settings
-from hearth.core.statistics import Statistics
+from hearth.core.errors import SettingsError
 from hearth.data.episodes import read_tables
 from hearth.data.images import decode_jpeg
-from hearth.data.loader import Loader
-from hearth.data.prepare import prepare_task
-from hearth.data.statistics import compute_statistics
-
-RADIO, TRASH = "turning_on_radio", "picking_up_trash"
-HORIZON = 5
-Maker = Callable[..., Settings]
-Prepared = tuple[list[Path], Statistics]
 
 
 @pytest.fixture
-def prepared(make_dataset: Maker) -> Prepared:
-    settings = make_dataset({RADIO: [40, 33], TRASH: [37]}, keep_every=3)
-    for task in (RADIO, TRASH):
-        prepare_task(settings, task)
-    files = [Results.of(settings).episodes(task) for task in (RADIO, TRASH)]
-    return files, compute_statistics(settings, (RADIO, TRASH))
-
-
-def make_loader(prepared: Prepared, benchmark: Benchmark, **changes: Any) -> Loader:
-    files, statistics = prepared
-    arguments = {"horizon": HORIZON, "batch_size": 8, "seed": 3, **changes}
-    return Loader(files, statistics, benchmark, **arguments)
+def prepared(tmp_path: Path, benchmark_facts: Benchmark) -> Prepared:
+    return two_tasks(tmp_path, benchmark_facts)
 
 
 def assert_same(one: dict[str, Any], two: dict[str, Any]) -> None:
@@ -67,7 +56,7 @@ def test_shapes_and_types(prepared: Prepared, benchmark_facts: Benchmark) -> Non
     }
     assert set(batch["images"]) == {"head", "left_wrist", "right_wrist"}
     for images in batch["images"].values():
-        assert images.shape == (8, 64, 64, 3) and images.dtype == np.uint8
+        assert images.shape == (8, SIZE, SIZE, 3) and images.dtype == np.uint8
 
 
 def test_every_sample_is_what_the_file_says(prepared: Prepared, benchmark_facts: Benchmark) -> None:
@@ -97,6 +86,14 @@ def test_every_sample_is_what_the_file_says(prepared: Prepared, benchmark_facts:
         assert batch["action_mask"][slot].tolist() == inside
 
 
+def test_padding_may_count(prepared: Prepared, benchmark_facts: Benchmark) -> None:
+    masked = make_loader(prepared, benchmark_facts, batch_size=38).batch(0)
+    counted = make_loader(prepared, benchmark_facts, {"mask_padding": False}, batch_size=38)
+    batch = counted.batch(0)
+    assert not masked["action_mask"].all() and batch["action_mask"].all()
+    np.testing.assert_array_equal(batch["actions"], masked["actions"])
+
+
 def test_pure_function_of_seed_and_step(prepared: Prepared, benchmark_facts: Benchmark) -> None:
     loader, again = (make_loader(prepared, benchmark_facts) for _ in range(2))
     late = loader.batch(1000)
@@ -109,13 +106,50 @@ def test_pure_function_of_seed_and_step(prepared: Prepared, benchmark_facts: Ben
     )
 
 
-def test_iterating_gives_the_same_batches_from_any_start(
+@pytest.mark.parametrize(("workers", "start"), [(0, 0), (0, 3), (1, 0), (2, 3)])
+def test_processes_and_restarts_give_the_same_batches(
+    prepared: Prepared, benchmark_facts: Benchmark, workers: int, start: int
+) -> None:
+    plain = make_loader(prepared, benchmark_facts)
+    settings = {"workers": workers, "batches_ahead": 2}
+    batches = iter(make_loader(prepared, benchmark_facts, settings, start=start))
+    # Eight batches cross an epoch border, wherever they start.
+    for step, batch in enumerate(itertools.islice(batches, 8), start=start):
+        assert type(batch["state"]) is np.ndarray
+        assert_same(batch, plain.batch(step))
+    batches.close()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("memory", [0, 2**30])
+def test_threads_and_kept_images_give_the_same_batches(
+    prepared: Prepared, benchmark_facts: Benchmark, threads: int, memory: int
+) -> None:
+    plain = make_loader(prepared, benchmark_facts, {"image_memory_bytes": 0})
+    settings = {"threads": threads, "image_memory_bytes": memory}
+    loader = make_loader(prepared, benchmark_facts, settings)
+    for step, batch in enumerate(itertools.islice(loader, 12)):
+        assert_same(batch, plain.batch(step))
+    assert len(loader._kept) == (3 if memory else 0) and plain._kept == []
+    assert all(images._known.all() for images in loader._kept)
+
+
+def test_hosts_read_slices_of_the_same_batches(
     prepared: Prepared, benchmark_facts: Benchmark
 ) -> None:
-    loader = make_loader(prepared, benchmark_facts, start=3, threads=3)
-    found = list(itertools.islice(loader, 9))  # crosses an epoch border
-    for step, batch in enumerate(found, start=3):
-        assert_same(batch, loader.batch(step))
+    whole = make_loader(prepared, benchmark_facts)
+    halves = [make_loader(prepared, benchmark_facts, host=host, hosts=2) for host in (0, 1)]
+    for step in (0, 4, 77):
+        wanted = whole.batch(step)
+        parts = [half.batch(step) for half in halves]
+        for name in ("state", "actions", "action_mask", "task", "stage"):
+            joined = np.concatenate([part[name] for part in parts])
+            np.testing.assert_array_equal(joined, wanted[name])
+        for camera, images in wanted["images"].items():
+            joined = np.concatenate([part["images"][camera] for part in parts])
+            np.testing.assert_array_equal(joined, images)
+    with pytest.raises(SettingsError, match=r"host 0 of 3 .*batch_size 8.*multiples of 3"):
+        make_loader(prepared, benchmark_facts, host=0, hosts=3)
 
 
 def test_epochs_are_complete_and_differ(prepared: Prepared, benchmark_facts: Benchmark) -> None:
@@ -126,57 +160,40 @@ def test_epochs_are_complete_and_differ(prepared: Prepared, benchmark_facts: Ben
     assert len({tuple(epoch) for epoch in epochs}) == 8
 
 
-def test_kept_images_are_the_decoded_ones(prepared: Prepared, benchmark_facts: Benchmark) -> None:
-    plain = make_loader(prepared, benchmark_facts)
-    cached = make_loader(prepared, benchmark_facts, image_memory=2**28, threads=3)
-    for step, batch in enumerate(itertools.islice(cached, 12)):
-        assert_same(batch, plain.batch(step))
-    assert all(images._known.all() for images in cached._images.values())
-    too_small = make_loader(prepared, benchmark_facts, image_memory=1000)
-    assert not any(len(images._known) for images in too_small._images.values())
+def test_tasks_share_by_temperature(prepared: Prepared, benchmark_facts: Benchmark) -> None:
+    shares = []
+    for temperature in (0.0, 1.0):
+        settings = {"task_temperature": temperature}
+        loader = make_loader(prepared, benchmark_facts, settings, batch_size=3800)
+        tasks = loader.index.episodes["task"][loader.index.locate(loader.samples(0))[0]]
+        shares.append((tasks == benchmark_facts.task(TRASH).index).mean())
+    np.testing.assert_allclose(shares, [1 / 2, 13 / 38], atol=0.03)
 
 
-def test_large_files_are_read_as_needed(
-    prepared: Prepared, benchmark_facts: Benchmark, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expected = [make_loader(prepared, benchmark_facts).batch(step) for step in range(6)]
-    monkeypatch.setattr("hearth.data.loader._BLOB_MEMORY", 0)
-    loader = make_loader(prepared, benchmark_facts, threads=3)
-    for batch, wanted in zip(itertools.islice(loader, 6), expected, strict=True):
-        assert_same(batch, wanted)
-
-
-def test_held_out_episodes_are_apart(make_dataset: Maker, benchmark_facts: Benchmark) -> None:
-    settings = make_dataset({RADIO: [10] * 10}, validation_fraction=0.4)
-    marker = prepare_task(settings, RADIO)
-    found = [Results.of(settings).episodes(RADIO)], compute_statistics(settings, (RADIO,))
-    held = make_loader(found, benchmark_facts, held_out=True)
-    rest = make_loader(found, benchmark_facts)
-    assert len(held) == marker["held_out"] * 10 and len(held) + len(rest) == 100
-
-
-def test_faults(
-    prepared: Prepared, make_dataset: Maker, benchmark_facts: Benchmark, tmp_path: Path
+def test_the_order_does_not_depend_on_the_order_of_files(
+    prepared: Prepared, benchmark_facts: Benchmark
 ) -> None:
     files, statistics = prepared
-    with pytest.raises(StatisticsError, match="horizon 5, settings 6"):
-        make_loader(prepared, benchmark_facts, horizon=6)
-    settings = make_dataset({RADIO: [8]}, image_size=32)
-    prepare_task(settings.model_copy(update={"results": str(tmp_path / "small")}), RADIO)
-    small = tmp_path / "small" / "unit" / "episodes" / f"{RADIO}.h5"
-    with pytest.raises(DataError, match=r"one image size, found \[32, 64\]"):
-        make_loader(([*files, small], statistics), benchmark_facts)
-    with pytest.raises(DataError, match="no held-out episodes"):
-        make_loader(prepared, benchmark_facts, held_out=True)
-    with pytest.raises(DataError, match=r"none.h5 does not exist"):
-        make_loader(([tmp_path / "none.h5"], statistics), benchmark_facts)
-    with h5py.File(files[1], "r+") as file:
-        content: Any = file["10000/frames/head/bytes"]
-        content[:] = 0
-    damaged = make_loader(prepared, benchmark_facts)
-    with pytest.raises(DataError, match=r"episode 10000: image \d+ of camera 'head'"):
-        list(itertools.islice(damaged, 5))
-    content_all = files[0].read_bytes()
-    files[0].write_bytes(content_all[: len(content_all) // 2])
-    with pytest.raises(DataError, match=r"turning_on_radio.h5 cannot be read"):
-        make_loader(prepared, benchmark_facts)
+    one = make_loader(prepared, benchmark_facts).batch(2)
+    assert_same(make_loader((files[::-1], statistics), benchmark_facts).batch(2), one)
+
+
+def test_held_out_episodes_are_apart(tmp_path: Path, benchmark_facts: Benchmark) -> None:
+    path = tmp_path / f"{RADIO}.h5"
+    write_file(path, benchmark_facts, RADIO, [10] * 10, held_out=(2, 5, 6))
+    found = [path], make_statistics(benchmark_facts)
+    held = make_loader(found, benchmark_facts, held_out=True)
+    rest = make_loader(found, benchmark_facts)
+    assert (len(held), len(rest)) == (30, 70)
+    assert set(held.index.episodes["episode"].tolist()) == {2, 5, 6}
+    assert set(rest.index.episodes["episode"].tolist()) == {0, 1, 3, 4, 7, 8, 9}
+
+
+def test_tokens_are_of_the_delta_chunks(prepared: Prepared, benchmark_facts: Benchmark) -> None:
+    def tokenize(chunks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return chunks[:, 0, :2].astype(np.int32), np.ones((len(chunks), 2), dtype=bool)
+
+    batch = make_loader(prepared, benchmark_facts, tokenize=tokenize).batch(0)
+    delta = prepared[1].denormalise_actions(batch["actions"])
+    np.testing.assert_array_equal(batch["fast_tokens"], (delta[:, 0, :2] + 0).astype(np.int32))
+    assert batch["fast_token_mask"].shape == (8, 2)

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given, strategies
+from jax.sharding import AbstractMesh, PartitionSpec
+
+from hearth.core.errors import TrainingError
+from hearth.training.sharding import AXIS, SMALLEST_SHARDED, array_sharding, make_mesh
+from hearth.training.step import cut
+
+EIGHT: Any = AbstractMesh((8,), (AXIS,))
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((2048, 16_384), PartitionSpec(None, AXIS)),
+        ((18, 16_384, 2048), PartitionSpec(None, AXIS)),
+        ((1024, 1024), PartitionSpec(AXIS)),  # the first of equal axes
+        ((257_153, 1024), PartitionSpec(None, AXIS)),  # the largest does not divide
+        ((16, 9999), PartitionSpec(AXIS)),  # a small axis is better than none
+        ((999, 9999), PartitionSpec()),  # none divides
+        ((128, 128), PartitionSpec()),  # small
+        ((), PartitionSpec()),
+    ],
+)
+def test_large_arrays_are_split_along_their_largest_axis(
+    shape: tuple[int, ...], expected: PartitionSpec
+) -> None:
+    assert array_sharding(shape, EIGHT).spec == expected
+
+
+@given(strategies.lists(strategies.integers(1, 5000), max_size=3))
+def test_whatever_is_split_divides_and_is_large(shape: list[int]) -> None:
+    spec = array_sharding(shape, EIGHT).spec
+    if AXIS in spec:
+        assert shape[spec.index(AXIS)] % 8 == 0
+        assert np.prod(shape) >= SMALLEST_SHARDED
+    assert list(spec).count(AXIS) <= 1
+
+
+def test_one_device_holds_everything_whole() -> None:
+    assert array_sharding((2048, 16_384), make_mesh(1)).spec == PartitionSpec()
+
+
+def test_too_many_devices_are_refused() -> None:
+    available = len(jax.devices())
+    with pytest.raises(TrainingError, match=f"devices = 99.*has {available}"):
+        make_mesh(99)
+
+
+def test_parts_of_a_batch_hold_each_sample_once() -> None:
+    batch = {"state": np.arange(12).reshape(6, 2), "images": {"head": np.arange(6)}}
+    parts = cut(batch, 3)
+    assert parts["state"].shape == (3, 2, 2)
+    np.testing.assert_array_equal(parts["images"]["head"], [[0, 3], [1, 4], [2, 5]])
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory, compilation_cache: Path) -> dict[str, Any]:
+    """What sharded_run.py saw on 8, 2 and 1 devices."""
+    environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(compilation_cache)}
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "tests.unit.training.sharded_run",
+            str(tmp_path_factory.mktemp("checkpoints")),
+        ],
+        env=environment, cwd=Path(__file__).parents[3], capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_eight_devices_learn_what_one_learns(found: dict[str, Any]) -> None:
+    sharded, alone = found["losses"]
+    np.testing.assert_allclose(sharded, alone, rtol=1e-4)
+    assert found["difference"] < 1e-3, "largest difference of any averaged weight after 3 steps"
+    assert found["frozen"], "the run has frozen parameters, which lie spread as well"
+
+
+def test_parts_of_a_batch_learn_about_the_same(found: dict[str, Any]) -> None:
+    # Another draw of noise and time per part, so only about the loss of the whole batch.
+    np.testing.assert_allclose(found["losses"][0], found["losses_in_one_part"], rtol=0.25)
+
+
+def test_state_and_work_are_shared_out(found: dict[str, Any]) -> None:
+    for quantity in ("bytes", "operations"):
+        sharded, alone = found[quantity]
+        assert sharded < alone / 4, quantity
+
+
+def test_checkpoints_move_between_numbers_of_devices(found: dict[str, Any]) -> None:
+    assert found["restored"] == {"1": True, "2": True}

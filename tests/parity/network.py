@@ -51,16 +51,17 @@ def prefix(golden: Golden, reference: ReferenceNetwork, *, some_cameras: bool) -
     ]  # fmt: skip
     if some_cameras:
         return checks
+    kept, theirs = kept_tokens(recorded), recorded["prefix_tokens"]
     length = reference.config.tokens_per_camera
-    theirs = recorded["prefix_tokens"]
-    for index, (camera, name) in enumerate(CAMERAS.items()):
-        tokens = recorded.get(f"siglip/{name}", theirs[:, index * length : (index + 1) * length])
-        checks.append(_vlm(f"vision tokens of {camera}", ours.images[:, index], tokens))
+    images = ours.images.reshape(len(ours.images), -1, ours.images.shape[-1])
+    for index, camera in enumerate(CAMERAS):
+        rows = kept // length == index
+        checks.append(_vlm(f"vision tokens of {camera}", images[:, kept[rows]], theirs[:, rows]))
     edges = bin_edges(reference.config.state_ranges)[0]
     bins = discretise(reference.batch(some_cameras=False)["state"], reference.config.state_ranges)
     return [
         *checks,
-        close("prefix tokens", ours.tokens, theirs, atol=_FED_BY_SINE_COSINE),
+        close("prefix tokens", ours.tokens[:, kept], theirs, atol=_FED_BY_SINE_COSINE),
         close("state bin edges", edges, recorded["state_bin_edges"], atol=1e-7),
         equal("state bins", bins, recorded["discretized_state"]),
     ]
@@ -69,8 +70,7 @@ def prefix(golden: Golden, reference: ReferenceNetwork, *, some_cameras: bool) -
 def backbone(golden: Golden, reference: ReferenceNetwork, *, some_cameras: bool) -> list[Check]:
     """What the backbone makes of the prefix, at the valid tokens."""
     recorded, ours = _outputs(golden, some_cameras), reference.training_passes[some_cameras]
-    # Tokens recorded: all, or those a trimmed set keeps.
-    kept = recorded.get("kept_tokens", np.arange(ours.tokens.tokens.shape[1]))
+    kept = kept_tokens(recorded)
     valid = recorded["prefix_mask"][:, kept]
     action = kept < recorded["prefix_len_train"]
     length = int(action.sum())
@@ -286,6 +286,13 @@ def noise(golden: Golden, reference: ReferenceNetwork) -> list[Check]:
         close("correction matrix", matrix[np.ix_(free, kept)], recorded["correction_matrix_23"],
               atol=_ATOL),
     ]  # fmt: skip
+
+
+def kept_tokens(recorded: Mapping[str, np.ndarray]) -> np.ndarray:
+    """int[tokens]: the prefix tokens that the set holds; a trimmed one leaves some out."""
+    if "kept_tokens" in recorded:
+        return recorded["kept_tokens"]
+    return np.arange(recorded["prefix_mask"].shape[1])
 
 
 def _outputs(golden: Golden, some_cameras: bool) -> Mapping[str, np.ndarray]:

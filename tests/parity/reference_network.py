@@ -55,7 +55,9 @@ class ReferenceNetwork:
     @cached_property
     def imported(self) -> tuple[Parameters, ImportReport]:
         tree = dict(self.golden.tree)
-        found, report = parameters_of_tree(tree, self.definition, str(self.golden.path))
+        found, report = parameters_of_tree(
+            tree, self.definition, str(self.golden.path), self.golden.meta["name"]
+        )
         return self.definition.check(found, report.source), report
 
     @property

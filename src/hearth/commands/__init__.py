@@ -1,6 +1,15 @@
 """The commands of the command line, one module per stage; part of the `cli` layer."""
 
-from hearth.commands import data, demonstrations, evaluate, report, statistics, tokenizer, train
+from hearth.commands import (
+    data,
+    demonstrations,
+    evaluate,
+    report,
+    statistics,
+    tokenizer,
+    train,
+    weights,
+)
 
 ALL = (
     *data.COMMANDS,
@@ -8,6 +17,7 @@ ALL = (
     *statistics.COMMANDS,
     *tokenizer.COMMANDS,
     *train.COMMANDS,
+    *weights.COMMANDS,
     *evaluate.COMMANDS,
     *report.COMMANDS,
 )

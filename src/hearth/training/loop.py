@@ -25,6 +25,7 @@ from hearth.training.fingerprint import (
     remember,
     started_with,
 )
+from hearth.training.imported import imported_from, imported_state, report_path
 from hearth.training.interrupt import Interrupt, interrupts
 from hearth.training.job import Job, make_job
 from hearth.training.lease import lease
@@ -86,6 +87,7 @@ def _make_room(job: Job, values: dict[str, Any], discard: bool) -> None:
             shutil.rmtree(part, ignore_errors=True)
         job.metrics.unlink(missing_ok=True)
         (folder / "fingerprint.json").unlink(missing_ok=True)
+        report_path(job).unlink(missing_ok=True)
 
 
 def _is_finished(job: Job, values: dict[str, Any]) -> bool:
@@ -108,9 +110,12 @@ def _fit(job: Job, values: dict[str, Any], interrupt: Interrupt) -> None:
             job.settings.statistics.horizon,
         )
     )  # fmt: skip
-    state = initial_state(definition, job.run, job.seed("weights"), mesh)
     seconds = 0.0
     with Checkpoints(job.results.checkpoints(job.name)) as checkpoints:
+        if job.run.initial_weights is not None and not checkpoints.steps:
+            state = imported_state(job, definition, mesh)
+        else:
+            state = initial_state(definition, job.run, job.seed("weights"), mesh)
         found = checkpoints.restore_newest(state)
         if found is not None:
             state, seconds = found
@@ -142,6 +147,7 @@ def _finish(
         "steps": int(state.step),
         "losses": losses,
         "fingerprint": values,
+        "initial_weights": imported_from(job),
         "runtime": job.settings.runtime.model_dump(mode="json"),
     }
     bundle_hash = bundle.write(

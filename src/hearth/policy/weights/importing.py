@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hearth.core.errors import WeightsError
+from hearth.core.files import hash_directory
 from hearth.model.configuration import ModelConfig
 from hearth.policy import bundle
 from hearth.policy.network import NetworkDefinition, Parameters
@@ -32,6 +32,7 @@ class ImportReport:
         initialised: our names of those that the source lacks.
         dropped: names in the source that are no parameters.
         numbers: how many numbers were read.
+        hash: of the files that were read.
     """
 
     source: str
@@ -40,6 +41,7 @@ class ImportReport:
     initialised: tuple[str, ...]
     dropped: tuple[str, ...]
     numbers: int
+    hash: str
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values, for provenance."""
@@ -81,7 +83,7 @@ def import_parameters(
     if (path / "parameters.npz").is_file():
         return _from_bundle(path, definition)
     folder = params_folder(path)
-    return parameters_of_tree(read_tree(folder), definition, str(folder))
+    return parameters_of_tree(read_tree(folder), definition, str(folder), hash_directory(folder))
 
 
 def initial_parameters(
@@ -108,7 +110,7 @@ def initial_parameters(
 
 
 def parameters_of_tree(
-    tree: Tree, definition: NetworkDefinition, source: str
+    tree: Tree, definition: NetworkDefinition, source: str, source_hash: str
 ) -> tuple[dict[str, np.ndarray], ImportReport]:
     """Our parameters of a checkpoint's tree, which is emptied; see `import_parameters`."""
     config = definition.config
@@ -136,6 +138,7 @@ def parameters_of_tree(
         initialised=tuple(sorted(set(definition.shapes) - set(parameters))),
         dropped=dropped,
         numbers=sum(array.size for array in parameters.values()),
+        hash=source_hash,
     )
     return parameters, report
 
@@ -191,7 +194,8 @@ def _refuse_other_networks(table: list[Row], definition: NetworkDefinition, sour
 def _from_bundle(
     path: Path, definition: NetworkDefinition
 ) -> tuple[dict[str, np.ndarray], ImportReport]:
-    parameters = bundle.load(path).parameters
+    source = bundle.load(path)
+    parameters = source.parameters
     shapes = definition.shapes
     problems = [
         f"{name} is unexpected" if name not in shapes
@@ -207,7 +211,8 @@ def _from_bundle(
         loaded=tuple(sorted(parameters)),
         initialised=tuple(sorted(set(shapes) - set(parameters))),
         dropped=(),
-        numbers=sum(math.prod(array.shape) for array in parameters.values()),
+        numbers=sum(array.size for array in parameters.values()),
+        hash=source.hash,
     )
     return parameters, report
 

@@ -6,7 +6,7 @@ docs/method.md lists where hearth's own defaults choose otherwise, and why.
 from __future__ import annotations
 
 from hearth.benchmark.benchmark import Benchmark, load_benchmark
-from hearth.core.sections import ModelSettings
+from hearth.core.sections import ModelSettings, RuntimeSettings
 from hearth.model import presets
 from hearth.model.configuration import ModelConfig
 from hearth.model.inpainting import InpaintingRules
@@ -40,6 +40,11 @@ def reference_settings() -> ModelSettings:
         padded_action_loss=True,
         vision_trainable=True,  # the public flag that should freeze it has no effect
     )
+
+
+def reference_runtime() -> RuntimeSettings:
+    """How the winning system acts (report, 7), without its hand-written task lists."""
+    return RuntimeSettings(flow_steps=20, actions_to_execute=26, actions_to_keep=4, compression=1.3)
 
 
 def reference_config(benchmark: Benchmark | None = None) -> ModelConfig:

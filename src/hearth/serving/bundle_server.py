@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from pydantic import ValidationError
@@ -43,8 +43,7 @@ def serve_policy(
     """
     import jax
 
-    source = _Switched if path.is_file() else _Single
-    policies = source(path, runtime or {}, seed, task)
+    policies = policies_of(path, runtime or {}, seed, task)
     policies.warm_up()
     metadata = {
         "hearth": version("hearth"),
@@ -54,6 +53,33 @@ def serve_policy(
         "device": str(jax.devices()[0]),
     }
     serve(policies.make, host, port, metadata=metadata, ready_file=ready_file)
+
+
+class Policies(Protocol):
+    """Where the policies of all connections come from."""
+
+    hash: str
+    benchmark: Benchmark
+    tasks: tuple[str, ...]
+
+    def make(self) -> PolicyLike:
+        """A policy for one connection."""
+        ...
+
+    def warm_up(self) -> None:
+        """Compile: it takes seconds, and no first client shall wait for it."""
+        ...
+
+
+def policies_of(path: Path, runtime: dict[str, Any], seed: int, task: str | None) -> Policies:
+    """The policies of a bundle's folder, or of a file with one bundle per task; see `serve_policy`.
+
+    Raises:
+        BundleError: a bundle is incomplete or changed.
+        SettingsError: a runtime setting or the file is not valid.
+    """
+    source = _Switched if path.is_file() else _Single
+    return source(path, runtime, seed, task)
 
 
 class _Single:
@@ -69,13 +95,11 @@ class _Single:
         self._runner, self._seed, self._task = PolicyRunner(bundle), seed, task
 
     def make(self) -> PolicyLike:
-        """A policy for one connection."""
         from hearth.policy.runtime import Policy
 
         return Policy(self._runner, self._settings, self._seed, task=self._task)
 
     def warm_up(self) -> None:
-        """Compile: it takes seconds, and no first client shall wait for it."""
         self.make().act(_blank(self.benchmark, self._task or self.tasks[0]))
 
 
@@ -96,7 +120,6 @@ class _Switched:
         self._overrides, self._seed, self._task = runtime, seed, task
 
     def make(self) -> PolicyLike:
-        """A policy for one connection."""
         from hearth.policy.switching import SwitchingPolicy
 
         return SwitchingPolicy(
@@ -107,7 +130,7 @@ class _Switched:
         )
 
     def warm_up(self) -> None:
-        """Load and compile what fits in memory at once; the others wait for their first episode."""
+        # What does not fit in memory beside them waits for its first episode.
         for name in self.tasks if self._task is None else (self._task,):
             folder = self._shelf.folders.get(name)
             if folder is None or self._shelf.has_room(folder):

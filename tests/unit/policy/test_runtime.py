@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from hearth.benchmark import Benchmark
+from hearth.benchmark.benchmark import default_folder
 from hearth.core.errors import ServingError, SettingsError
 from hearth.core.sections import ReturnToStage, RuntimeSettings
+from hearth.core.settings import load_settings
+from hearth.evaluation.watch import _PolicyActor
 from hearth.policy.bundle import Bundle
 from hearth.policy.runner import PolicyRunner, Request
 from hearth.policy.runtime import Policy
@@ -239,3 +244,14 @@ def test_tasks(imagined: ImaginedRunner, observation: dict[str, Any]) -> None:
 def test_a_runtime_beyond_the_horizon_is_refused(imagined: ImaginedRunner) -> None:
     with pytest.raises(SettingsError, match="the horizon is 30"):
         Policy(imagined, RuntimeSettings(actions_to_execute=29), seed=0)
+
+
+def test_watching_follows_the_configuration_not_the_bundle(
+    bundle_path: Path, benchmark_facts: Benchmark
+) -> None:
+    settings = load_settings(
+        default_folder().parent / "demo.yaml", ["runtime={flow_steps: 3, actions_to_execute: 9}"]
+    )
+    actor = _PolicyActor(bundle_path, settings, benchmark_facts, "picking_up_trash")
+    assert actor._policy.runtime == settings.runtime
+    assert settings.runtime != actor._policy.bundle.runtime

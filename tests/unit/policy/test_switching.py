@@ -22,6 +22,7 @@ from hearth.policy.switching import (
     folder_bytes,
     read_switched_policy,
 )
+from hearth.serving.bundle_server import policies_of
 
 from .conftest import TASKS, ImaginedRunner
 
@@ -193,3 +194,20 @@ def test_a_runner_drops_the_parameters_it_put_on_the_device(runner: PolicyRunner
     assert runner.bundle.parameters == {}
     expected = sum(4 * np.prod(leaf.shape, dtype=int) for leaf in runner.definition.shapes.values())
     assert runner.parameter_bytes == expected
+
+
+def test_a_server_of_several_bundles(
+    folders: dict[str, str], observation: dict[str, Any], tmp_path: Path
+) -> None:
+    """What `hearth serve --policy FILE` gives every connection, without the wire."""
+    file = tmp_path / "policies.yaml"
+    file.write_text(f"bundles: {{{RADIO}: {folders[RADIO]}, {TRASH}: {folders[TRASH]}}}\n")
+    served = policies_of(file, RUNTIME.model_dump(), seed=3, task=None)
+    served.warm_up()
+    assert served.tasks == TASKS
+    one, other = served.make(), policies_of(Path(folders[TRASH]), RUNTIME.model_dump(), 3, None)
+    seen = of_task(observation, TRASH)
+    np.testing.assert_array_equal(one.act(seen), other.make().act(seen))
+    assert served.hash != other.hash
+    with pytest.raises(SettingsError, match="flow_stepz"):
+        policies_of(file, {"flow_stepz": 1}, seed=3, task=None).warm_up()

@@ -20,10 +20,12 @@ from hearth.core.errors import BundleError, HearthError
 from hearth.core.files import atomic_path, hash_file, hash_json, read_json, write_json
 from hearth.core.sections import ModelSettings, RuntimeSettings
 from hearth.core.statistics import Statistics
+from hearth.data.tokenizer import FastTokenizer
 from hearth.model.presets import ModelConfig
 
 FORMAT = 2  # 1: the network of version 0.1.0, whose parameters have other names
 _CONTENT = ("settings.json", "benchmark.json", "statistics.h5", "parameters.npz")
+_TOKENIZER = "tokenizer.json"  # where the network was trained on FAST tokens
 _PROVENANCE = "provenance.json"
 
 
@@ -59,6 +61,12 @@ class Bundle:
         return RuntimeSettings.model_validate(self.provenance["runtime"])
 
     @cached_property
+    def tokenizer(self) -> FastTokenizer | None:
+        """The FAST tokenizer it was trained with, if any. Acting does not need it."""
+        path = self.path / _TOKENIZER
+        return FastTokenizer.load(path) if path.is_file() else None
+
+    @cached_property
     def task_indices(self) -> dict[int, str]:
         """Task index -> name of the trained tasks."""
         return {self.benchmark.task(name).index: name for name in self.tasks}
@@ -74,12 +82,14 @@ def write(
     statistics: Statistics,
     parameters: dict[str, Any],
     provenance: dict[str, Any],
+    tokenizer: FastTokenizer | None = None,
 ) -> str:
     """Write a bundle in place of an older one, all of it or nothing.
 
     Args:
         path: the bundle's folder.
         provenance: JSON values; must hold ``runtime``. The rest: see `Bundle`.
+        tokenizer: of a network that was trained on FAST tokens.
 
     Returns:
         The hash of the content.
@@ -97,7 +107,11 @@ def write(
     write_json(fresh / "benchmark.json", benchmark.model_dump(mode="json"))
     statistics.save(fresh / "statistics.h5")
     _write_npz(fresh / "parameters.npz", parameters)
-    files = {name: hash_file(fresh / name) for name in _CONTENT}
+    names = _CONTENT
+    if tokenizer is not None:
+        tokenizer.save(fresh / _TOKENIZER)
+        names = (*_CONTENT, _TOKENIZER)
+    files = {name: hash_file(fresh / name) for name in names}
     content = _content_hash(files, statistics)
     record = {**provenance, "hash": content, "files": files, "hearth": version("hearth")}
     write_json(fresh / _PROVENANCE, record)
@@ -183,8 +197,11 @@ def _verified_provenance(path: Path) -> dict[str, Any]:
         statistics = Statistics.load(path / "statistics.h5")
     except (HearthError, KeyError, TypeError) as error:
         raise BundleError(f"policy bundle {path} is damaged: {error}") from error
-    files = {name: hash_file(path / name) for name in _CONTENT}
-    changed = [name for name in _CONTENT if files[name] != expected.get(name)]
+    names = (*_CONTENT, _TOKENIZER) if _TOKENIZER in expected else _CONTENT
+    if not all((path / name).is_file() for name in names):
+        raise BundleError(f"policy bundle {path} is incomplete: {_TOKENIZER} missing")
+    files = {name: hash_file(path / name) for name in names}
+    changed = [name for name in names if files[name] != expected.get(name)]
     if changed or provenance.get("hash") != _content_hash(files, statistics):
         raise BundleError(
             f"policy bundle {path} was changed or truncated after it was written "

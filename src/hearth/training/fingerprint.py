@@ -37,6 +37,10 @@ def fingerprint(
         "data_hash": statistics.source_hash,
         "statistics": settings.statistics.model_dump(mode="json"),
         "statistics_hash": statistics.hash,
+        # With the data and the seed, its settings determine the tokenizer.
+        "tokenizer": settings.tokenizer.model_dump(mode="json")
+        if settings.uses_tokenizer
+        else None,
     }
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from hearth.core.errors import BundleError, HearthError
 from hearth.core.files import hash_json, read_json, write_json
 from hearth.core.settings import Settings
+from hearth.data.tokenizer import tokenizer_for
 from hearth.model import presets
 from hearth.policy import bundle
 from hearth.policy.network import NetworkDefinition, Parameters
@@ -159,6 +160,7 @@ def _finish(
         statistics=job.statistics,
         parameters=_portable(state.acting),
         provenance=provenance,
+        tokenizer=tokenizer_for(job.settings, job.statistics),
     )
     marker = {
         "run": job.name,

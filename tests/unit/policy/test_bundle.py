@@ -9,6 +9,8 @@ import pytest
 
 from hearth.benchmark import Benchmark, load_benchmark
 from hearth.core.errors import BundleError
+from hearth.core.sections import TokenizerSettings
+from hearth.data.tokenizer import fit
 from hearth.policy import bundle as bundles
 from hearth.policy.network import NetworkDefinition
 
@@ -44,6 +46,30 @@ def test_the_hash_is_of_the_content_and_replacing_works(copy: Path) -> None:
     loaded.parameters["stage_head/bias"] += 1
     assert rewrite(loaded, copy) != loaded.hash
     assert [item.name for item in copy.parent.iterdir()] == [copy.name]
+
+
+def test_a_bundle_carries_the_tokenizer_it_was_trained_with(copy: Path) -> None:
+    loaded = bundles.load(copy)
+    assert loaded.tokenizer is None
+    horizon, width = loaded.statistics.chunk_mean.shape
+    chunks = np.random.default_rng(0).normal(size=(20, horizon, width)).cumsum(axis=1)
+    section = TokenizerSettings(training_chunks=20, encoded_dimensions=f"0:{width}")
+    tokenizer = fit(chunks, loaded.statistics, section, 1024)
+    bundles.write(
+        copy, config=loaded.config, model=loaded.model, tasks=loaded.tasks,
+        benchmark=loaded.benchmark, statistics=loaded.statistics, parameters=loaded.parameters,
+        provenance={"runtime": loaded.provenance["runtime"]}, tokenizer=tokenizer,
+    )  # fmt: skip
+    again = bundles.load(copy)
+    assert again.hash != loaded.hash and again.tokenizer is not None
+    assert again.tokenizer.encode(chunks[0]) == tokenizer.encode(chunks[0])
+    file = copy / "tokenizer.json"
+    file.write_text(file.read_text()[:-100])
+    with pytest.raises(BundleError, match=r"changed or truncated.*tokenizer.json"):
+        bundles.load(copy)
+    file.unlink()
+    with pytest.raises(BundleError, match=r"incomplete: tokenizer.json missing"):
+        bundles.load(copy)
 
 
 @pytest.mark.parametrize(

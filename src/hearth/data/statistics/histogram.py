@@ -72,7 +72,7 @@ class DyadicHistogram:
             raise ValueError("a histogram takes finite values only")
         self._extend(low, high)
         # In place and in float32: scaling by a power of two, floor and the shift are all exact.
-        scaled = values.astype(np.float32) * np.float32(math.ldexp(1.0, -self.exponent))
+        scaled = np.multiply(values, math.ldexp(1.0, -self.exponent), dtype=np.float32)
         np.floor(scaled, out=scaled)
         scaled -= np.float32(self.first)
         bins = scaled.astype(np.int32).ravel()

@@ -62,6 +62,19 @@ class TokenizerReport:
         }
 
 
+def tokenizer_for(settings: Settings, statistics: Statistics) -> FastTokenizer | None:
+    """The experiment's trained tokenizer where its network predicts FAST tokens, else None.
+
+    Raises:
+        DataError: it is missing or damaged, or was trained with other statistics.
+    """
+    if not settings.uses_tokenizer:
+        return None
+    tokenizer = FastTokenizer.load(Results.of(settings).tokenizer)
+    tokenizer.check(statistics)
+    return tokenizer
+
+
 def train_tokenizer(
     settings: Settings, tasks: Sequence[str], statistics: Statistics
 ) -> tuple[FastTokenizer, TokenizerReport]:

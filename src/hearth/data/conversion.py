@@ -29,6 +29,8 @@ class FrameConverter:
         self._reformatter = VideoReformatter()
 
     def convert(self, frame: av.VideoFrame) -> av.VideoFrame:
+        if frame.height == frame.width == self.size:
+            return self._reformatter.reformat(frame, format=self.pixel_format)
         if frame.height == frame.width:
             return self._reformatter.reformat(
                 frame, self.size, self.size, self.pixel_format, interpolation=_FILTER

@@ -65,7 +65,7 @@ class Preparation:
         """Quick to take: settings, index, and size and time of change of every source file."""
         try:
             places = [self._place(episode, camera) for camera in self.benchmark.cameras]
-            stats = [_stat(path) for path in self.sources(episode)]
+            stats = [_stat(path, self.root) for path in self.sources(episode)]
         except DataError as error:  # the index is at odds with itself: the episode is bad
             places, stats = [str(error)], []
         length = self.dataset.length(episode)
@@ -89,7 +89,7 @@ class Preparation:
                     raise DataError(
                         f"camera '{camera}' gave {len(encoded.pieces)} images of {len(kept)}"
                     )
-            sources = [_hash(path, _stat(path)) for path in self.sources(episode)]
+            sources = [_hash(path, _stat(path, self.root)) for path in self.sources(episode)]
         except DataError as error:
             return str(error)
         task = self.benchmark.task(self.task)
@@ -135,11 +135,12 @@ class Preparation:
         )
 
 
-def _stat(path: Path) -> tuple[str, int, int] | None:
+def _stat(path: Path, root: Path) -> tuple[str, int, int] | None:
+    """Name in the data set, which may move, size and time of change; None where there is none."""
     if not path.is_file():
         return None
     found = path.stat()
-    return str(path), found.st_size, found.st_mtime_ns
+    return path.relative_to(root).as_posix(), found.st_size, found.st_mtime_ns
 
 
 @functools.lru_cache(maxsize=64)

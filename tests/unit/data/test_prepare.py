@@ -138,6 +138,17 @@ def test_finished_work_is_not_redone(
     assert done == [0, 10, 10, 0, 10] and third["hash"] != second["hash"]
 
 
+def test_the_data_set_may_move(
+    make_dataset: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = make_dataset()
+    marker = prepare_task(settings, RADIO)
+    shutil.copytree(settings.data.dataset or "", tmp_path / "moved")  # keeps times of change
+    done = count_episodes(monkeypatch)
+    assert prepare_task(change(settings, dataset=str(tmp_path / "moved")), RADIO) == marker
+    assert done == []
+
+
 def test_a_cut_off_file_is_made_again(make_dataset: Maker) -> None:
     settings = make_dataset({RADIO: [15, 12]})
     marker = prepare_task(settings, RADIO)

@@ -14,8 +14,8 @@ from hearth.model.configuration import MAXIMUM_STAGES, ModelConfig
 
 __all__ = ["MAXIMUM_STAGES", "ModelConfig", "config"]
 
-# Half a standard deviation each way for a dimension that never moves.
-_SMALLEST_RANGE = 1.0
+# Half the range of a dimension that never moves, in units of the normalised state.
+_STILL = 0.5
 
 # What a preset may decide and settings may overrule: settings of None mean the preset's.
 _OVERRIDES = ("state_tokens", "compute_dtype", "vision_trainable", "scan_layers", "remat")
@@ -176,8 +176,9 @@ def _state_ranges(
             )
         low = statistics.normalise_state(statistics.state_q01)
         high = statistics.normalise_state(statistics.state_q99)
-        middle, half = (low + high) / 2.0, np.maximum(high - low, _SMALLEST_RANGE) / 2.0
-        half = np.where(high > low, (high - low) / 2.0, half)
-        ranges = [(float(m - h), float(m + h)) for m, h in zip(middle, half, strict=True)]
+        widening = np.where(high > low, 0.0, _STILL)
+        ranges = [
+            (float(a), float(b)) for a, b in zip(low - widening, high + widening, strict=True)
+        ]
     padding = padded_width - width if settings.padded_state_tokens else 0
     return tuple(ranges) + ((-1.0, 1.0),) * padding

@@ -11,9 +11,22 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from hearth.model.configuration import ModelConfig
 from hearth.model.losses import compute_losses
 from hearth.model.policy_network import PolicyNetwork, Prefix
-from hearth.model.configuration import ModelConfig
+
+# Each function here runs a few times at most, so compiling is most of its cost.
+QUICKLY_COMPILED = {"xla_backend_optimization_level": 0}
+
+
+def new_network(config: ModelConfig, seed: int = 0) -> tuple[Any, Any]:
+    """Structure and fresh parameters of a network."""
+    graph = nnx.graphdef(nnx.eval_shape(lambda: PolicyNetwork(config, nnx.Rngs(0))))
+    create = jax.jit(
+        lambda key: nnx.state(PolicyNetwork(config, nnx.Rngs(key)), nnx.Param),
+        compiler_options=QUICKLY_COMPILED,
+    )
+    return graph, create(jax.random.key(seed))
 
 
 @pytest.fixture(autouse=True)
@@ -77,14 +90,12 @@ def config() -> ModelConfig:
 @pytest.fixture(scope="session")
 def network(config: ModelConfig) -> PolicyNetwork:
     """A network with every parameter random, the zero-initialised ones too."""
-    network = PolicyNetwork(config, nnx.Rngs(0))
+    graph, parameters = new_network(config)
     random = np.random.default_rng(1)
     parameters = jax.tree.map(
-        lambda leaf: leaf + 0.1 * random.standard_normal(leaf.shape, np.float32),
-        nnx.state(network, nnx.Param),
+        lambda leaf: leaf + 0.1 * random.standard_normal(leaf.shape, np.float32), parameters
     )
-    nnx.update(network, parameters)
-    return network
+    return nnx.merge(graph, parameters)
 
 
 @pytest.fixture
@@ -120,13 +131,13 @@ def cholesky(config: ModelConfig) -> np.ndarray:
 @pytest.fixture(scope="session")
 def encode(network: PolicyNetwork) -> Callable[..., Prefix]:
     """`network.encode`, compiled once for all tests."""
-    return jax.jit(network.encode, static_argnames="training")
+    return jax.jit(network.encode, static_argnames="training", compiler_options=QUICKLY_COMPILED)
 
 
 @pytest.fixture(scope="session")
 def velocity(network: PolicyNetwork) -> Callable[..., jax.Array]:
     """`network.velocity`, compiled once for all tests."""
-    return jax.jit(network.velocity)
+    return jax.jit(network.velocity, compiler_options=QUICKLY_COMPILED)
 
 
 @pytest.fixture(scope="session")
@@ -143,4 +154,4 @@ def loss_and_gradient(
         values = compute_losses(merged, batch, key, jnp.asarray(cholesky), config)
         return values["total"], values
 
-    return jax.jit(jax.value_and_grad(losses, has_aux=True))
+    return jax.jit(jax.value_and_grad(losses, has_aux=True), compiler_options=QUICKLY_COMPILED)

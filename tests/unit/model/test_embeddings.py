@@ -19,6 +19,14 @@ def test_table_is_zero_outside() -> None:
     assert not np.any(table(jnp.asarray([5, -1])))
 
 
+def test_table_can_look_at_its_first_rows_only() -> None:
+    table = Table(5, 3, nnx.Rngs(0))
+    index = jnp.asarray([1, 4])
+    found = np.asarray(table(index, 2))
+    np.testing.assert_array_equal(found[0], table.vectors[1])
+    assert not found[1].any()
+
+
 def test_sine_cosine_periods() -> None:
     encoded = np.asarray(sine_cosine(jnp.asarray([0.0, 0.25, 1.0]), 4, 0.5, 1.0))
     expected = [[0, 0, 1, 1], [0, 1, -1, 0], [0, 0, 1, 1]]

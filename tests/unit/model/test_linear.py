@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from hearth.model.linear import Linear, gelu, product
+from hearth.model.linear import Linear, gated_gelu, gelu, product
 
 
 @pytest.mark.parametrize(("inputs", "outputs"), [(3, 7), (7, 3), (5, 5)])
@@ -38,3 +38,18 @@ def test_linear_is_the_librarys_layer(use_bias: bool) -> None:
         ours.bias[...] = library.bias[...] = jnp.arange(6.0)  # type: ignore[index]
     x = jax.random.normal(jax.random.key(1), (2, 3, 4))
     np.testing.assert_allclose(ours(x), library(x), atol=1e-6)
+
+
+def test_gated_gelu_has_the_products_gradients() -> None:
+    gate, up, weights = jax.random.normal(jax.random.key(2), (3, 64))
+    plain = lambda g, u: jnp.sum(weights * jax.nn.gelu(g, approximate=True) * u)  # noqa: E731
+    np.testing.assert_allclose(jnp.sum(weights * gated_gelu(gate, up)), plain(gate, up), rtol=1e-6)
+    ours = jax.grad(lambda g, u: jnp.sum(weights * gated_gelu(g, u)), (0, 1))(gate, up)
+    for one, two in zip(ours, jax.grad(plain, (0, 1))(gate, up), strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-5)
+
+
+def test_linear_computes_in_the_type_of_its_inputs() -> None:
+    layer = Linear(4, 6, rngs=nnx.Rngs(0))
+    outputs = layer(jnp.ones((2, 4), jnp.bfloat16))
+    assert outputs.dtype == jnp.bfloat16 and layer.kernel.dtype == jnp.float32

@@ -1,24 +1,22 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tests.unit.model.conftest import QUICKLY_COMPILED
 
-from hearth.model.noise import correlated_noise
+from hearth.model.action_expert import Context
+from hearth.model.configuration import ModelConfig
+from hearth.model.inpainting import Inpainting, InpaintingRules
+from hearth.model.noise import flow_noise
 from hearth.model.policy_network import PolicyNetwork, Prefix
-from hearth.model.presets import ModelConfig
-from hearth.model.sampling import (
-    Inpainting,
-    constrain,
-    is_constrained,
-    propagation_matrix,
-    sample_actions,
-)
+from hearth.model.sampling import sample_actions, trace_flow
 
-KEY = jax.random.key(7)
+KEYS = jax.random.split(jax.random.key(7), 4)
 
 
 class StraightFlow:
@@ -29,7 +27,9 @@ class StraightFlow:
         self.target = target
 
     def encode(self, observation: Any) -> Prefix:
-        return Prefix([], jnp.zeros((observation["state"].shape[0], 15)))
+        nothing = jnp.zeros(0)
+        logits = jnp.zeros((observation["state"].shape[0], 15))
+        return Prefix(Context(nothing, nothing, None, nothing), logits, None)
 
     def velocity(self, noisy: jax.Array, time: jax.Array, prefix: Prefix) -> jax.Array:
         del prefix
@@ -45,8 +45,19 @@ def targets_for(batch: dict[str, Any], kept: int, scale: float = 0.1) -> Inpaint
 
 
 def noise_of(config: ModelConfig, cholesky: np.ndarray) -> jax.Array:
-    size = (config.horizon, config.action_width)
-    return correlated_noise(KEY, (4,), jnp.asarray(cholesky), *size)
+    return jax.vmap(lambda key: flow_noise(key, (), jnp.asarray(cholesky), config))(KEYS)
+
+
+@pytest.fixture(scope="module")
+def sample(network: PolicyNetwork, cholesky: np.ndarray) -> Any:
+    """`sample_actions` in four steps, compiled once per shape."""
+    factor = jnp.asarray(cholesky)
+    return jax.jit(
+        lambda batch, keys, inpainting=None: sample_actions(
+            network, batch, keys, factor, 4, inpainting
+        ),
+        compiler_options=QUICKLY_COMPILED,
+    )
 
 
 def test_euler_steps_reach_the_target(
@@ -55,107 +66,84 @@ def test_euler_steps_reach_the_target(
     target = jnp.asarray(batch["actions"])
     flow: Any = StraightFlow(config, target)
     for steps in (1, 10):
-        actions, _ = sample_actions(flow, batch, KEY, jnp.asarray(cholesky), steps)
+        actions, _ = sample_actions(flow, batch, KEYS, jnp.asarray(cholesky), steps)
         np.testing.assert_allclose(actions, target, atol=1e-4)
 
 
-def test_same_key_same_actions(
-    config: ModelConfig, network: PolicyNetwork, batch: dict[str, Any], cholesky: np.ndarray
-) -> None:
-    sample = jax.jit(lambda key: sample_actions(network, batch, key, jnp.asarray(cholesky), 4))
-    actions, logits = sample(KEY)
+def test_same_keys_same_actions(config: ModelConfig, sample: Any, batch: dict[str, Any]) -> None:
+    actions, logits = sample(batch, KEYS)
     assert actions.shape == (4, config.horizon, config.action_width)
     assert actions.dtype == jnp.float32 and logits.shape == (4, 15)
-    np.testing.assert_array_equal(actions, sample(KEY)[0])
-    assert np.abs(np.asarray(actions - sample(jax.random.key(8))[0])).max() > 1e-2
+    np.testing.assert_array_equal(actions, sample(batch, KEYS)[0])
+    other = sample(batch, KEYS[::-1])[0]
+    assert np.abs(np.asarray(actions - other)).max(axis=(1, 2)).min() > 1e-2
 
 
-@pytest.mark.parametrize(("steps", "constrained"), [(10, 7), (20, 14), (1, 0), (2, 1), (15, 10)])
-def test_held_for_the_first_seventy_percent(steps: int, constrained: int) -> None:
-    assert sum(bool(is_constrained(taken, steps)) for taken in range(1, steps + 1)) == constrained
+def test_a_batch_gives_what_its_samples_give_alone(sample: Any, batch: dict[str, Any]) -> None:
+    together, logits = sample(batch, KEYS)
+    for index in range(4):
+        one = jax.tree.map(lambda leaf, i=index: leaf[i : i + 1], batch)
+        alone, own_logits = sample(one, KEYS[index : index + 1])
+        np.testing.assert_allclose(alone[0], together[index], atol=1e-5)
+        np.testing.assert_allclose(own_logits[0], logits[index], atol=1e-5)
 
 
-def test_propagation_is_the_conditional_expectation(cholesky: np.ndarray) -> None:
-    covariance = cholesky.astype(np.float64) @ cholesky.T
-    held = 8
-    expected = covariance[held:, :held] @ np.linalg.inv(covariance[:held, :held])
-    matrix = propagation_matrix(jnp.asarray(cholesky), held)
-    np.testing.assert_allclose(matrix, expected, atol=1e-5)
-
-
-def test_constraint_at_the_end_of_the_flow_sets_the_targets(
-    config: ModelConfig, batch: dict[str, Any], cholesky: np.ndarray
-) -> None:
-    inpainting = targets_for(batch, 2)
-    chunk = jnp.asarray(batch["actions"])
-    matrix = propagation_matrix(jnp.asarray(cholesky), 2 * config.action_width)
-    held = constrain(chunk, noise_of(config, cholesky), 0.0, inpainting, matrix)
-    np.testing.assert_allclose(held[:, :2], inpainting.targets, atol=1e-6)
-
-
-def test_identity_correlation_leaves_free_actions_alone(
-    config: ModelConfig, batch: dict[str, Any]
-) -> None:
-    identity = jnp.eye(config.horizon * config.action_width)
-    matrix = propagation_matrix(identity, 2 * config.action_width)
-    chunk = jnp.asarray(batch["actions"])
-    held = constrain(chunk, chunk, 0.4, targets_for(batch, 2), matrix)
-    np.testing.assert_array_equal(held[:, 2:], chunk[:, 2:])
-    assert np.any(held[:, :2] != chunk[:, :2])
-
-
-def test_correlation_moves_the_neighbours_along(config: ModelConfig, cholesky: np.ndarray) -> None:
-    width = config.action_width
-    matrix = propagation_matrix(jnp.asarray(cholesky), 2 * width)
-    chunk = jnp.zeros((1, config.horizon, width))
-    inpainting = Inpainting(jnp.full((1, 2, width), 0.5), jnp.ones(1, dtype=bool))
-    held = np.asarray(constrain(chunk, chunk, 0.0, inpainting, matrix))[0]
-    # The test's covariance decays by 0.8 per time step.
-    np.testing.assert_allclose(held[2:, 0], 0.5 * 0.8 ** np.arange(1, 4), atol=1e-4)
-
-
-def test_large_propagation_is_left_out_per_sample(
-    config: ModelConfig, cholesky: np.ndarray
-) -> None:
-    width = config.action_width
-    matrix = propagation_matrix(jnp.asarray(cholesky), 2 * width)
-    chunk = jnp.zeros((2, config.horizon, width))
-    targets = jnp.stack([jnp.full((2, width), 0.5), jnp.full((2, width), 5.0)])
-    inpainting = Inpainting(targets, jnp.ones(2, dtype=bool))
-    held = np.asarray(constrain(chunk, chunk, 0.0, inpainting, matrix))
-    np.testing.assert_allclose(held[:, :2], targets, atol=1e-6)
-    assert np.all(held[0, 2:] > 0.1)
-    assert not held[1, 2:].any()
-
-
-def test_samples_without_targets_flow_freely(
-    network: PolicyNetwork, batch: dict[str, Any], cholesky: np.ndarray
-) -> None:
-    factor = jnp.asarray(cholesky)
-    inpainting = targets_for(batch, 2)
-    some = inpainting._replace(mask=jnp.asarray([True, False, True, False]))
-    free, _ = sample_actions(network, batch, KEY, factor, 5)
-    mixed, _ = sample_actions(network, batch, KEY, factor, 5, some)
+def test_samples_without_targets_flow_freely(sample: Any, batch: dict[str, Any]) -> None:
+    some = targets_for(batch, 2)._replace(mask=jnp.asarray([True, False, True, False]))
+    free, _ = sample(batch, KEYS)
+    mixed, _ = sample(batch, KEYS, some)
     np.testing.assert_allclose(mixed[1::2], free[1::2], atol=1e-5)
     assert np.abs(np.asarray(mixed[::2] - free[::2])).max(axis=(1, 2)).min() > 1e-3
 
 
+@pytest.mark.parametrize(("threshold", "last_time"), [("steps", 0.3), ("time", 0.4)])
 def test_held_actions_follow_their_path_until_released(
-    config: ModelConfig, batch: dict[str, Any], cholesky: np.ndarray
+    config: ModelConfig,
+    batch: dict[str, Any],
+    cholesky: np.ndarray,
+    threshold: Any,
+    last_time: float,
 ) -> None:
-    """Without any velocity the held actions stay where the last constraint put them: t = 0.3."""
+    """Without any velocity the held actions stay where the last constraint put them."""
     inpainting = targets_for(batch, 2)
     flow: Any = StraightFlow(config, None)
-    actions, _ = sample_actions(flow, batch, KEY, jnp.asarray(cholesky), 10, inpainting)
+    rules = InpaintingRules(threshold=threshold)
+    actions, _ = sample_actions(flow, batch, KEYS, jnp.asarray(cholesky), 10, inpainting, rules)
     noise = noise_of(config, cholesky)
-    expected = 0.7 * inpainting.targets + 0.3 * noise[:, :2]
+    expected = (1.0 - last_time) * inpainting.targets + last_time * noise[:, :2]
     np.testing.assert_allclose(actions[:, :2], expected, atol=1e-5)
 
 
-def test_no_kept_actions_is_no_inpainting(
-    network: PolicyNetwork, batch: dict[str, Any], cholesky: np.ndarray
-) -> None:
-    factor = jnp.asarray(cholesky)
-    free, _ = sample_actions(network, batch, KEY, factor, 3)
-    none, _ = sample_actions(network, batch, KEY, factor, 3, targets_for(batch, 0))
+def test_no_kept_actions_is_no_inpainting(sample: Any, batch: dict[str, Any]) -> None:
+    free, _ = sample(batch, KEYS)
+    none, _ = sample(batch, KEYS, targets_for(batch, 0))
     np.testing.assert_array_equal(none, free)
+
+
+def test_a_trace_ends_at_the_sample(
+    config: ModelConfig, network: PolicyNetwork, sample: Any, batch: dict[str, Any],
+    cholesky: np.ndarray,
+) -> None:  # fmt: skip
+    inpainting = targets_for(batch, 2)
+    noise = noise_of(config, cholesky)
+    trace = jax.jit(
+        lambda: trace_flow(
+            network, network.encode(batch), noise, jnp.asarray(cholesky), 4, inpainting
+        ),
+        compiler_options=QUICKLY_COMPILED,
+    )()
+    assert trace.points.shape == (4, *noise.shape) == trace.velocities.shape
+    np.testing.assert_allclose(trace.points[-1], sample(batch, KEYS, inpainting)[0], atol=1e-5)
+    # The second half of the steps is free.
+    np.testing.assert_allclose(
+        trace.points[3], trace.points[2] - 0.25 * trace.velocities[3], atol=1e-5
+    )
+
+
+def test_padding_flows_along_but_is_no_action(
+    config: ModelConfig, batch: dict[str, Any], cholesky: np.ndarray
+) -> None:
+    padded = dataclasses.replace(config, padded_action_loss=True)
+    flow: Any = StraightFlow(padded, None)
+    actions, _ = sample_actions(flow, batch, KEYS, jnp.asarray(cholesky), 2)
+    np.testing.assert_array_equal(actions, noise_of(padded, cholesky)[..., :4])

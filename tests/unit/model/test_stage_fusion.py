@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from hearth.model.presets import ModelConfig
+from hearth.model.configuration import ModelConfig
 from hearth.model.stage_fusion import StageFusion, normalised_stage, valid_stages
 
 COUNTS = (3, 0, 5, 1)

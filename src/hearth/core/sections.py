@@ -135,7 +135,9 @@ class ModelSettings(Section):
     vision_trainable: bool | None = None
     compute_dtype: Literal["float32", "bfloat16"] | None = None
     scan_layers: bool | None = None  # one compiled layer in a loop
-    remat: str | None = None  # what the backward pass recomputes (hearth.model.stacking)
+    # What the backward pass finds in memory: everything, nothing but each layer's input, or some of
+    # its activations (hearth.model.stacking).
+    remat: Literal["none", "full", "dots", "attention", "gate"] | None = None
 
 
 class LoaderSettings(Section):

@@ -108,7 +108,7 @@ def _fit(job: Job, values: dict[str, Any], interrupt: Interrupt) -> None:
     definition = NetworkDefinition(
         presets.config(
             job.settings.model, job.benchmark, job.settings.data.image_size,
-            job.settings.statistics.horizon,
+            job.settings.statistics.horizon, job.statistics,
         )
     )  # fmt: skip
     seconds = 0.0

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 from flax import nnx
+from pydantic import ValidationError
 
 from hearth.benchmark.benchmark import load_benchmark
 from hearth.core.errors import SettingsError
@@ -15,6 +16,7 @@ from hearth.core.statistics import Statistics
 from hearth.model import presets
 from hearth.model.configuration import ModelConfig
 from hearth.model.policy_network import PolicyNetwork
+from hearth.model.stacking import REMAT
 
 # Stages of the 50 tasks of the 2025 challenge in the public implementation: 596 in all.
 PUBLIC_STAGES = (
@@ -73,6 +75,13 @@ def test_settings_overrule_the_preset() -> None:
     config = preset("tiny", 64, state_tokens="discretised", compute_dtype="bfloat16", remat="full")
     assert (config.state_tokens, config.compute_dtype) == ("discretised", "bfloat16")
     assert config.remat == "full" and len(config.state_ranges) == 23
+
+
+def test_settings_offer_every_kind_of_remat() -> None:
+    for remat in REMAT:
+        assert preset("tiny", 64, remat=remat).remat == remat
+    with pytest.raises(ValidationError, match="'none', 'full'"):
+        preset("tiny", 64, remat="some")
 
 
 def test_padded_state_tokens_fill_up_to_the_padded_width() -> None:

@@ -53,10 +53,9 @@ class Distributions:
         in_chunk = chunks_of_row > 0
         for dimension, is_delta in enumerate(self.delta_mask):
             self._state[dimension].add(state[dimension])
-            if is_delta:
-                self._add_lagged(dimension, actions[dimension], state[dimension], is_start)
-            else:
+            if not is_delta:
                 self._delta[dimension].add(actions[dimension][in_chunk], chunks_of_row[in_chunk])
+        self._add_lagged(actions[self.delta_mask], state[self.delta_mask], is_start)
 
     def _chunks_of_row(self, length: int, starts: int) -> np.ndarray:
         """How many chunks hold each row: one per start from r - H + 1 to r that exists."""
@@ -64,18 +63,20 @@ class Distributions:
         first, last = np.maximum(rows - self.horizon + 1, 0), np.minimum(rows, starts - 1)
         return np.maximum(last - first + 1, 0)
 
-    def _add_lagged(
-        self, dimension: int, actions: np.ndarray, state: np.ndarray, is_start: np.ndarray
-    ) -> None:
-        """Count a[t + k] - s[t] for all starts t and all k < H.
+    def _add_lagged(self, actions: np.ndarray, state: np.ndarray, is_start: np.ndarray) -> None:
+        """Count a[t + k] - s[t] for all starts t and all k < H, of float32[delta dimensions, rows].
 
         A start's chunk ends within its episode, so episodes may follow each other without a gap.
         """
+        histograms = [self._delta[dimension] for dimension in np.flatnonzero(self.delta_mask)]
         final = int(np.flatnonzero(is_start)[-1]) + 1 if is_start.any() else 0
         for first in range(0, final, _BLOCK):
             stop = min(first + _BLOCK, final)
+            chosen = is_start[first:stop]
+            every = bool(chosen.all())
             lagged = np.lib.stride_tricks.sliding_window_view(
-                actions[first : stop + self.horizon - 1], stop - first
+                actions[:, first : stop + self.horizon - 1], stop - first, axis=1
             )
-            deltas, chosen = lagged - state[first:stop], is_start[first:stop]
-            self._delta[dimension].add(deltas if chosen.all() else deltas[:, chosen])
+            for row, histogram in enumerate(histograms):
+                deltas = lagged[row] - state[row, first:stop]
+                histogram.add(deltas if every else deltas[:, chosen])

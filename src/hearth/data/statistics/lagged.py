@@ -22,7 +22,8 @@ import numpy as np
 
 from hearth.data.statistics.moments import Moments
 
-_BLOCKS = 16  # blocks transformed together: large enough for the library, small enough for caches
+_BLOCKS = 32  # blocks that are waited for: products of few blocks would be all overhead
+_MOST_BLOCKS = 64  # blocks transformed together, for the caches and for memory
 _EDGES = 64  # episodes whose edges are multiplied together
 
 
@@ -37,7 +38,7 @@ class LaggedMoments:
     def __init__(self, horizon: int, delta_mask: np.ndarray) -> None:
         self.horizon, self.delta_mask = horizon, delta_mask
         self.width, self.deltas = len(delta_mask), int(delta_mask.sum())
-        self.length = max(512, 2 ** int(np.ceil(np.log2(8 * horizon))))  # of a transform, in rows
+        self.length = max(256, 2 ** int(np.ceil(np.log2(8 * horizon))))  # of a transform, in rows
         self.step = self.length - (horizon - 1)  # rows of a block that may be starts
         left = self.width + self.deltas
         self.count = 0
@@ -91,8 +92,8 @@ class LaggedMoments:
         starts = np.pad(starts, ((0, padding), (0, 0))).reshape(blocks, self.step, -1)
         windows = np.lib.stride_tricks.sliding_window_view(rows, self.length, axis=0)
         windows = windows[:: self.step].swapaxes(1, 2)
-        for first in range(0, blocks, _BLOCKS):
-            part = slice(first, first + _BLOCKS)
+        for first in range(0, blocks, _MOST_BLOCKS):
+            part = slice(first, first + _MOST_BLOCKS)
             left = np.fft.rfft(starts[part], self.length, axis=1)
             right = np.conj(np.fft.rfft(windows[part], axis=1))
             self._spectrum += left.transpose(1, 2, 0) @ right.transpose(1, 0, 2)

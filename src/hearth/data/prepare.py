@@ -34,8 +34,10 @@ from hearth.data.lerobot import open_dataset
 from hearth.data.preparation import Preparation
 from hearth.data.quarantine import BadEpisode, check_quarantine, describe, write_quarantine
 
-# A process more costs about 2 s to start; pixels decoded in that time by one process.
-_PIXELS_PER_WORKER = 400_000_000
+# What one process needs to decode and encode, roughly, and the work that repays the two seconds in
+# which another one starts.
+_SECONDS_PER_FRAME, _SECONDS_PER_PIXEL = 1e-4, 7e-9
+_SECONDS_PER_WORKER = 6.0
 
 
 def prepare_task(settings: Settings, task: str, workers: int = 1) -> dict[str, Any]:
@@ -175,12 +177,14 @@ def _check_room(work: Preparation, todo: dict[int, Path], target: Path) -> None:
 
 def _useful(work: Preparation, todo: dict[int, Path], workers: int) -> int:
     """How many processes repay their start."""
-    pixels = 0
+    seconds = 0.0
     for episode in todo:
         with contextlib.suppress(DataError):  # a bad episode says so when it is prepared
-            spans = [work.dataset.video(episode, camera) for camera in work.benchmark.cameras]
-            pixels += sum(span.length * span.height * span.width for span in spans)
-    return max(1, min(workers, len(todo), pixels // _PIXELS_PER_WORKER))
+            for camera in work.benchmark.cameras:
+                span = work.dataset.video(episode, camera)
+                pixels = span.height * span.width
+                seconds += span.length * (_SECONDS_PER_FRAME + pixels * _SECONDS_PER_PIXEL)
+    return max(1, min(workers, len(todo), int(seconds / _SECONDS_PER_WORKER)))
 
 
 def _remove_leftovers(parts: Path, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""Random chunks of prepared episodes, read without the rows between them."""
+"""Random chunks of prepared episodes."""
 
 from __future__ import annotations
 
@@ -52,9 +52,14 @@ def _sample_file(
         total = int(ends[-1]) if len(ends) else 0
         chosen = np.sort(random.choice(total, min(count, total), replace=False))
         chunks = np.empty((len(chosen), horizon, len(delta_mask)))
-        for row, number in enumerate(chosen):
-            episode = int(np.searchsorted(ends, number, side="right"))
-            start = int(number - (ends[episode] - starts[episode]))
-            actions = groups[episode]["actions"][start : start + horizon].astype(np.float64)
-            chunks[row] = to_delta(actions, groups[episode]["state"][start], delta_mask)
+        episodes = np.searchsorted(ends, chosen, side="right")
+        for episode in np.unique(episodes):
+            rows = np.flatnonzero(episodes == episode)
+            own = chosen[rows] - (ends[episode] - starts[episode])
+            # One read per episode: a read costs more than the rows between the chunks.
+            span = slice(int(own[0]), int(own[-1]) + horizon)
+            actions = groups[episode]["actions"][span].astype(np.float64)
+            state = groups[episode]["state"][span]
+            for row, start in zip(rows, own - own[0], strict=True):
+                chunks[row] = to_delta(actions[start : start + horizon], state[start], delta_mask)
     return chunks

@@ -43,7 +43,7 @@ def moving_scene(frames: int, size: int, seed: int) -> list[av.VideoFrame]:
     """rgb24 frames of soft blobs that drift over a textured room: 10 kB each as JPEG at 224."""
     generator = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:size, 0:size] / size
-    texture = generator.normal(scale=9.0, size=(size, size, 3))
+    texture = generator.normal(scale=2.0, size=(size, size, 3))
     found = []
     for number in range(frames):
         image = 120 + 50 * np.stack([rows, columns, 1 - rows], axis=-1) + texture
@@ -148,7 +148,7 @@ def make_statistics(benchmark: Benchmark) -> Statistics:
         chunk_mean=np.zeros((HORIZON, width)), chunk_std=np.ones((HORIZON, width)),
         correlation=np.eye(HORIZON * width),
         gripper_closed=np.zeros((benchmark.task_count, 15, 2), dtype=bool),
-        per_timestep=benchmark.robot.per_timestep_mask,
+        per_timestep=benchmark.robot.per_timestep_mask, delta=benchmark.robot.delta_mask,
     )  # fmt: skip
 
 

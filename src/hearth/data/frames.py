@@ -8,7 +8,7 @@ but the wanted bytes in memory.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -23,7 +23,7 @@ from hearth.data.episodes import open_file
 
 
 @dataclass(frozen=True)
-class _Blob:
+class Blob:
     """Where the pieces of one camera of one episode lie in the file (bytes from its start)."""
 
     codec: str
@@ -32,6 +32,33 @@ class _Blob:
     offsets: int
     slots: int
     key_slots: np.ndarray | None  # None: every slot is one
+
+
+def decode_slots(
+    read: Callable[[int, int], bytes], blob: Blob, start: int, wanted: np.ndarray
+) -> np.ndarray:
+    """Decode images of one group of pictures.
+
+    Args:
+        read: bytes of the file, by position and size.
+        blob: where its pieces lie.
+        start: a slot whose piece decodes by itself; for JPEG `wanted[0]`.
+        wanted: int[n], the slots from `start` on, ascending.
+
+    Returns:
+        uint8[n, h, w, 3].
+
+    Raises:
+        DataError: the offsets or the pieces are damaged.
+    """
+    count = int(wanted[-1]) - start + 1
+    offsets = np.frombuffer(read(blob.offsets + 8 * start, 8 * (count + 1)), dtype="<i8")
+    if (np.diff(offsets) < 0).any() or offsets[0] < 0 or offsets[-1] > blob.size:
+        raise DataError("its offsets are damaged")
+    content = memoryview(read(blob.content + int(offsets[0]), int(np.ptp(offsets))))
+    places = (offsets - offsets[0]).tolist()
+    pieces = [content[low:high] for low, high in pairwise(places)]
+    return decode_pieces(blob.codec, pieces, (wanted - start).tolist())
 
 
 class FrameReader:
@@ -45,7 +72,7 @@ class FrameReader:
         self.path = Path(path)
         with open_file(self.path) as file:
             self.image_size = int(file.attrs["image_size"])  # type: ignore[arg-type]
-        self._blobs: dict[tuple[int, str], _Blob] = {}
+        self._blobs: dict[tuple[int, str], Blob] = {}
         self._file: int | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -78,7 +105,7 @@ class FrameReader:
         borders = [0, *(np.flatnonzero(np.diff(starts)) + 1).tolist(), len(wanted)]
         for first, last in pairwise(borders) if len(wanted) else ():
             try:
-                group = self._decode(blob, int(starts[first]), wanted[first:last])
+                group = decode_slots(self._read, blob, int(starts[first]), wanted[first:last])
                 for place, image in enumerate(group, start=first):
                     images[back == place] = image
             except (DataError, ValueError, OSError) as error:
@@ -87,17 +114,6 @@ class FrameReader:
                     f"cannot be decoded ({error}); delete the file and prepare the task again"
                 ) from error
         return images
-
-    def _decode(self, blob: _Blob, start: int, wanted: np.ndarray) -> np.ndarray:
-        count = int(wanted[-1]) - start + 1
-        raw = self._read(blob.offsets + 8 * start, 8 * (count + 1))
-        offsets = np.frombuffer(raw, dtype="<i8")
-        if (np.diff(offsets) < 0).any() or offsets[0] < 0 or offsets[-1] > blob.size:
-            raise DataError("its offsets are damaged")
-        content = memoryview(self._read(blob.content + int(offsets[0]), int(np.ptp(offsets))))
-        places = (offsets - offsets[0]).tolist()
-        pieces = [content[low:high] for low, high in pairwise(places)]
-        return decode_pieces(blob.codec, pieces, (wanted - start).tolist())
 
     def _read(self, position: int, size: int) -> bytes:
         if self._file is None:
@@ -112,7 +128,7 @@ class FrameReader:
             raise DataError(f"{len(content)} of {size} bytes could be read")
         return content
 
-    def _blob(self, episode: int, camera: str) -> _Blob:
+    def _blob(self, episode: int, camera: str) -> Blob:
         found = self._blobs.get((episode, camera))
         if found is None:
             with open_file(self.path) as file:
@@ -131,7 +147,7 @@ class FrameReader:
             self.close()
 
 
-def _locate(file: h5py.File, path: Path, episode: int, camera: str) -> _Blob:
+def _locate(file: h5py.File, path: Path, episode: int, camera: str) -> Blob:
     group: Any = file.get(str(episode))
     if group is None:
         raise DataError(f"{path} has no episode {episode}: {choices(episode, file)}")
@@ -146,7 +162,7 @@ def _locate(file: h5py.File, path: Path, episode: int, camera: str) -> _Blob:
         raise DataError(f"{path}: episode {episode}, camera '{camera}' is not stored in one piece")
     codec = str(frames[camera].attrs.get("codec", "jpeg"))
     keys = frames[camera]["key_slots"][()] if "key_slots" in frames[camera] else None
-    return _Blob(codec, where[0], content.size, where[1], len(offsets) - 1, keys)
+    return Blob(codec, where[0], content.size, where[1], len(offsets) - 1, keys)
 
 
 def read_frames(path: Path | str, episode: int, camera: str, slots: Sequence[int]) -> np.ndarray:

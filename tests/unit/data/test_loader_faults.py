@@ -135,7 +135,7 @@ def test_damaged_values_are_found_where_they_are_read(
         file["10000/frame_index"][:] = np.arange(0, 37, 3)  # type: ignore[index]
         file["10000/frames/left_wrist/offsets"][5] = 10**9  # type: ignore[index]
     loader = make_loader(prepared, benchmark_facts, batch_size=38)
-    with pytest.raises(DataError, match=r"image [45] of camera 'left_wrist'.*offsets.*do not fit"):
+    with pytest.raises(DataError, match=r"image [45] of camera 'left_wrist'.*offsets are damaged"):
         loader.batch(0)
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from hearth.core.errors import DataError
-from hearth.data.codecs import decode_pieces
+from hearth.data.frames import Blob, decode_slots
 from hearth.data.loader.index import CODECS, Index, IndexedFile
 
 _AGAIN = "delete the file and prepare the task again"
@@ -148,14 +147,10 @@ class SampleReader:
             start = int(keys[max(0, int(np.searchsorted(keys, slot, side="right")) - 1)])
         if not 0 <= start <= slot:
             raise DataError(f"its key frame is {start}")
-        content = file.read(int(frames["offsets"]) + 8 * start, 8 * (slot - start + 2))
-        offsets = np.frombuffer(content, "<i8")
-        if (np.diff(offsets) < 0).any() or offsets[0] < 0 or offsets[-1] > frames["size"]:
-            raise DataError(f"its offsets {offsets[0]} to {offsets[-1]} do not fit")
-        first, last = int(offsets[0]), int(offsets[-1])
-        blob = memoryview(file.read(int(frames["content"]) + first, last - first))
-        pieces = [blob[low - first : high - first] for low, high in pairwise(offsets.tolist())]
-        image = decode_pieces(CODECS[frames["codec"]], pieces, [slot - start])[0]
+        content, size = int(frames["content"]), int(frames["size"])
+        count = int(record["images"])
+        blob = Blob(CODECS[frames["codec"]], content, size, int(frames["offsets"]), count, None)
+        image = decode_slots(file.read, blob, start, np.array([slot]))[0]
         if image.shape != (self.index.image_size, self.index.image_size, 3):
             raise DataError(
                 f"it has {image.shape[0]} x {image.shape[1]} pixels, not "

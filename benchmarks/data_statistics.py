@@ -22,6 +22,7 @@ import h5py
 import numpy as np
 
 from hearth.benchmark import Benchmark, load_benchmark
+from hearth.core.sections import StatisticsSettings
 from hearth.data.episodes import EpisodeTable, iterate_tables
 from hearth.data.statistics import Identity, TaskStatistics, accumulate, pool
 
@@ -105,7 +106,7 @@ def main() -> None:
             slow.append(row_by_row(first, benchmark, options.rows)[1])
             fast.append(one_pass(path, benchmark, identity)[1])
     start = time.process_time()
-    pool([found], benchmark, HORIZON)
+    pool([found], benchmark, StatisticsSettings(horizon=HORIZON))
     merge = time.process_time() - start
     rate, plain = frames / min(fast), options.rows / min(slow)
     print(f"{frames} frames in {options.episodes} episodes, one core, best of {options.rounds}")

@@ -34,6 +34,7 @@ def test_second_run_has_nothing_to_do(finished: Workflow) -> None:
     ("override", "expected"),
     [
         ("runs.main.steps=8", {"train", "evaluate", "leaderboard"}),
+        ("runs.main.model.kv_mixing=false", {"train", "evaluate", "leaderboard"}),
         ("runs.main.learning_rate=0.002", set()),  # the default, written out: nothing changed
         ("evaluations.trained.runtime={flow_steps: 4}", {"evaluate", "leaderboard"}),
         ("evaluations.expert.rollouts=2", {"evaluate", "leaderboard"}),

@@ -5,7 +5,9 @@
 rule train:
     input:
         statistics=RESULTS.statistics,
-        tokenizer=RESULTS.tokenizer if SETTINGS.uses_tokenizer else [],
+        tokenizer=lambda wildcards: (
+            RESULTS.tokenizer if SETTINGS.for_run(wildcards.run).uses_tokenizer else []
+        ),
         prepared=expand(RESULTS.prepared("{task}"), task=TASKS),
         index=sorted({dataset_index(task) for task in TASKS}),
     output:
@@ -19,7 +21,9 @@ rule train:
         settings=FROZEN,
     params:
         run=lambda wildcards: SETTINGS.run(wildcards.run).model_dump(mode="json"),
-        model=SETTINGS.model.model_dump(mode="json"),
+        model=lambda wildcards: SETTINGS.for_run(wildcards.run).model.model_dump(
+            mode="json"
+        ),
         facts=data_facts(BENCHMARK, BENCHMARK.task_names),
     shell:
         "hearth train --config {resources.settings} --run {wildcards.run} 2>&1 | tee -i {log}"

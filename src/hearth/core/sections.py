@@ -26,6 +26,14 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _check_overrides(name: str, overrides: dict[str, Any], section: type[Section]) -> None:
+    """Refuse overrides of a section that it would refuse itself."""
+    for key in overrides:
+        if key not in section.model_fields:
+            raise ValueError(f"unknown {name} key '{key}': {choices(key, section.model_fields)}")
+    section.model_validate(overrides)
+
+
 class DemonstrationSettings(Section):
     """Demonstrations by the scripted experts of the embedded benchmark."""
 
@@ -77,6 +85,8 @@ class StatisticsSettings(Section):
     """Normalisation and correlation of action chunks (report, 4.5 and 5.2)."""
 
     horizon: PositiveInt = 30  # actions per chunk, one second at 30 Hz (report, 3)
+    delta_actions: bool = True  # joints against the state at the chunk's start; False: absolute
+    per_timestep: bool = True  # joints are normalised per chunk index (report, 4.5.2)
 
 
 class TokenizerSettings(Section):
@@ -155,6 +165,7 @@ class LoaderSettings(Section):
 class RunSettings(Section):
     """One training run."""
 
+    model: dict[str, Any] = {}  # overrides of the model section: an ablation is one more run
     seed: NonNegativeInt = 0
     steps: NonNegativeInt = 7000  # 0: the untrained network
     batch_size: PositiveInt = 32
@@ -184,6 +195,12 @@ class RunSettings(Section):
     log_every: PositiveInt = 50
     devices: PositiveInt = 1  # of all nodes together; they share the batch and the weights
     accumulation_steps: PositiveInt = 1  # parts of a batch computed one after another, for memory
+
+    @field_validator("model")
+    @classmethod
+    def _check_model(cls, model: dict[str, Any]) -> dict[str, Any]:
+        _check_overrides("model", model, ModelSettings)
+        return model
 
     @model_validator(mode="after")
     def _check_devices(self) -> RunSettings:
@@ -278,12 +295,7 @@ class EvaluationSettings(Section):
     @field_validator("runtime")
     @classmethod
     def _check_runtime(cls, runtime: dict[str, Any]) -> dict[str, Any]:
-        for key in runtime:
-            if key not in RuntimeSettings.model_fields:
-                raise ValueError(
-                    f"unknown runtime key '{key}': {choices(key, RuntimeSettings.model_fields)}"
-                )
-        RuntimeSettings.model_validate(runtime)
+        _check_overrides("runtime", runtime, RuntimeSettings)
         return runtime
 
     def run_for(self, task: str) -> str:

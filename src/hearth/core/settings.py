@@ -93,6 +93,11 @@ class Settings(Section):
             raise SettingsError(f"unknown run '{name}': {choices(name, self.runs)}")
         return self.runs[name]
 
+    def for_run(self, name: str) -> Settings:
+        """These settings with a run's own overrides of the model section."""
+        values = {**self.model.model_dump(), **self.run(name).model}
+        return self.model_copy(update={"model": ModelSettings.model_validate(values)})
+
     def evaluation(self, name: str) -> EvaluationSettings:
         """The settings of an evaluation, or an error that lists them."""
         if name not in self.evaluations:

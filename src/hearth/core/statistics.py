@@ -20,7 +20,7 @@ from hearth.core.files import hash_json, write_bytes
 _ARRAYS = (
     "state_mean", "state_std", "state_q01", "state_q99",
     "action_mean", "action_std", "action_q01", "action_q99",
-    "chunk_mean", "chunk_std", "correlation", "gripper_closed", "per_timestep",
+    "chunk_mean", "chunk_std", "correlation", "gripper_closed", "per_timestep", "delta",
 )  # fmt: skip
 SMALLEST_STD = 1e-3  # a dimension that never moves must not blow up when divided
 
@@ -38,6 +38,7 @@ class Statistics:
         correlation: float64[H*D, H*D] of the normalised chunks, flat index t*D + d.
         gripper_closed: bool[task_count, 15, 2], closed somewhere at (task, stage, hand).
         per_timestep: bool[D], dimensions normalised per timestep.
+        delta: bool[D], dimensions that chunks give against the state at their start.
     """
 
     robot: str
@@ -57,6 +58,7 @@ class Statistics:
     correlation: np.ndarray
     gripper_closed: np.ndarray
     per_timestep: np.ndarray
+    delta: np.ndarray
 
     @property
     def horizon(self) -> int:

@@ -97,6 +97,7 @@ def statistics_of_norm_stats(
             (benchmark.task_count, STAGES, len(robot.gripper_dimensions)), dtype=bool
         ),
         per_timestep=np.ones(width, dtype=bool),
+        delta=robot.delta_mask.copy(),
     )
 
 

@@ -149,7 +149,8 @@ class Policy:
         episode.waiting = None
         episode.predictions += 1
         robot = self.bundle.benchmark.robot
-        chunk = absolute_chunk(prediction.actions, state, self.bundle.statistics, robot.delta_mask)
+        statistics = self.bundle.statistics
+        chunk = absolute_chunk(prediction.actions, state, statistics, statistics.delta)
         self._track_stage(prediction.stage_logits)
         chunk = self._corrected(chunk, state)
         next_plan = plan(
@@ -165,9 +166,10 @@ class Policy:
     def _request(self, reading: Reading, seed: int) -> Request:
         kept = None
         if self._sampling.keep and self._episode.kept is not None:
-            mask = self.bundle.benchmark.robot.delta_mask
             statistics = self.bundle.statistics
-            kept = normalised_targets(self._episode.kept, reading.state, statistics, mask)
+            kept = normalised_targets(
+                self._episode.kept, reading.state, statistics, statistics.delta
+            )
         return Request(
             images=reading.images,
             state=self.bundle.statistics.normalise_state(reading.state),

@@ -78,7 +78,7 @@ def make_job(settings: Settings, run: str) -> Job:
         SettingsError: no such run or task.
         StatisticsError: statistics are missing or do not fit.
     """
-    settings.run(run)
+    settings = settings.for_run(run)
     results = Results.of(settings)
     benchmark = load_benchmark(settings.benchmark)
     tasks = select_tasks(settings, benchmark.task_names)

@@ -44,6 +44,7 @@ def test_schemas_match_the_models() -> None:
         ("runtime.actions_to_execute=29", ["29", "horizon 30"]),
         ("evaluations.trained.policy=mian", ["'mian'", "did you mean 'main'"]),
         ("evaluations.trained.runtime={flow_stepz: 3}", ["flow_stepz", "flow_steps"]),
+        ("runs.main.model={kv_mixin: false}", ["kv_mixin", "did you mean 'kv_mixing'"]),
         ("report.baseline=nobody", ["nobody", "untrained"]),
         ("model.preset=pi06", ["model.preset", "pi06", "tiny"]),
         ("data.dataset=somewhere", ["exactly one"]),
@@ -83,6 +84,12 @@ def test_frozen_settings_read_back_equal(tmp_path: Path) -> None:
     path = freeze_settings(settings)
     assert load_settings(path) == settings
     assert freeze_settings(settings) == path
+
+
+def test_a_run_overrides_the_model() -> None:
+    settings = load_settings(ROOT / "config/demo.yaml", ["runs.plain.model={kv_mixing: false}"])
+    assert settings.for_run("main").model == settings.model
+    assert settings.for_run("plain").model == settings.model.model_copy(update={"kv_mixing": False})
 
 
 def test_evaluation_runtime_overrides_the_default() -> None:

@@ -29,6 +29,7 @@ def statistics() -> Statistics:
         correlation=np.corrcoef(samples.T),
         gripper_closed=np.zeros((4, 15, 2), dtype=bool),
         per_timestep=np.array([True, False]),
+        delta=np.array([True, False]),
     )  # fmt: skip
 
 

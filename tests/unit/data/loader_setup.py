@@ -91,6 +91,7 @@ def make_statistics(benchmark: Benchmark) -> Statistics:
         correlation=np.eye(HORIZON * width),
         gripper_closed=np.zeros((benchmark.task_count, 15, 2), dtype=bool),
         per_timestep=benchmark.robot.per_timestep_mask,
+        delta=benchmark.robot.delta_mask,
     )  # fmt: skip
 
 

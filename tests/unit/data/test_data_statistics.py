@@ -16,6 +16,7 @@ from hearth.cli import main
 from hearth.core.errors import DataError, StatisticsError
 from hearth.core.files import read_json, write_text
 from hearth.core.results import Results
+from hearth.core.sections import StatisticsSettings
 from hearth.core.settings import Settings
 from hearth.core.statistics import Statistics
 from hearth.data.episodes import EpisodeTable, read_tables
@@ -90,8 +91,26 @@ def part_of(tables: list[EpisodeTable], horizon: int, task: str = RADIO) -> Task
     return accumulate(tables, HOUSEHOLD, identity(horizon, task))
 
 
+def test_absolute_actions_and_global_normalisation_are_settings() -> None:
+    tables = random_tables(5, [20, 30])
+    chosen = StatisticsSettings(horizon=4, delta_actions=False, per_timestep=False)
+    nothing = np.zeros(HOUSEHOLD.robot.action_width, dtype=bool)
+    part = accumulate(tables, HOUSEHOLD, identity(4, RADIO), nothing)
+    found = pool([part], HOUSEHOLD, chosen).statistics
+    chunks = np.concatenate(
+        [np.stack([table.actions[t : t + 4] for t in range(len(table.actions) - 3)])
+         for table in tables]
+    )  # fmt: skip
+    np.testing.assert_allclose(found.chunk_mean, chunks.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(found.action_std, chunks.std(axis=(0, 1)), atol=1e-6)
+    assert not found.delta.any()
+    assert not found.per_timestep.any()
+
+
 def of_tables(tables: list[EpisodeTable], horizon: int) -> Statistics:
-    return pool([part_of(tables, horizon)], HOUSEHOLD, horizon).statistics
+    return pool(
+        [part_of(tables, horizon)], HOUSEHOLD, StatisticsSettings(horizon=horizon)
+    ).statistics
 
 
 def check(found: Statistics, expected: dict[str, np.ndarray]) -> None:
@@ -126,7 +145,9 @@ def test_merging_in_any_order_equals_one_pass(lengths: list[int], data: st.DataO
     tables = random_tables(1, lengths)
     names = [RADIO, TRASH, "bringing_water"]
     parts = [part_of([t], 4, name) for t, name in zip(tables, names, strict=True)]
-    found = pool(data.draw(st.permutations(parts)), HOUSEHOLD, 4).statistics
+    found = pool(
+        data.draw(st.permutations(parts)), HOUSEHOLD, StatisticsSettings(horizon=4)
+    ).statistics
     check(found, brute_force(tables, 4))
     whole = of_tables(tables, 4)
     for name in ("state_q01", "state_q99", "action_q01", "action_q99"):
@@ -178,7 +199,7 @@ def test_gripper_closures_and_stages() -> None:
     assert water.closed_frames.sum() == 2
     assert water.stage_frames.tolist()[:6] == [14, 14, 14, 14, 14, 0]
     assert water.stage_episodes.tolist()[:6] == [2, 2, 2, 2, 2, 0]
-    closed = pool([water], HOUSEHOLD, 3).statistics.gripper_closed
+    closed = pool([water], HOUSEHOLD, StatisticsSettings(horizon=3)).statistics.gripper_closed
     assert closed.shape == (HOUSEHOLD.task_count, 15, 2)
     assert np.argwhere(closed).tolist() == [[17, 2, 0], [17, 4, 1]]
 
@@ -189,17 +210,22 @@ def test_short_episodes_are_counted_and_held_out_ones_stay_out() -> None:
     part = part_of(tables, 10)
     assert (part.short, part.held_out, part.chunks.count) == (2, 1, 31)
     assert part.episode_lengths.tolist() == [40, 9, 5]
-    found = pool([part], HOUSEHOLD, 10)
+    found = pool([part], HOUSEHOLD, StatisticsSettings(horizon=10))
     expected = np.concatenate([table.state for table in tables[:3]]).astype(np.float64)
     np.testing.assert_allclose(found.statistics.state_mean, expected.mean(axis=0), atol=1e-6)
     assert found.counts[0].short == 2 and found.counts[0].frames == 54
     with pytest.raises(StatisticsError, match=r"as long as the horizon of 50.*lower statistics"):
-        pool([part_of(tables, 50)], HOUSEHOLD, 50)
+        pool([part_of(tables, 50)], HOUSEHOLD, StatisticsSettings(horizon=50))
     only_held_out = part_of([tables[3]], 3)
     with pytest.raises(StatisticsError, match=r"no episodes.*turning_on_radio \(all held out"):
-        pool([only_held_out], HOUSEHOLD, 3)
+        pool([only_held_out], HOUSEHOLD, StatisticsSettings(horizon=3))
     # A task without chunks beside one that has some is no fault.
-    assert pool([only_held_out, part_of(tables, 3, TRASH)], HOUSEHOLD, 3).statistics.horizon == 3
+    assert (
+        pool(
+            [only_held_out, part_of(tables, 3, TRASH)], HOUSEHOLD, StatisticsSettings(horizon=3)
+        ).statistics.horizon
+        == 3
+    )
 
 
 def test_the_file_of_a_task_comes_back_whole(tmp_path: Path) -> None:
@@ -207,20 +233,23 @@ def test_the_file_of_a_task_comes_back_whole(tmp_path: Path) -> None:
     part.save(path)
     loaded = TaskStatistics.load(path)
     assert loaded.identity == part.identity and loaded.short == 1
-    one, two = (pool([each], HOUSEHOLD, 10).statistics for each in (part, loaded))
+    one, two = (
+        pool([each], HOUSEHOLD, StatisticsSettings(horizon=10)).statistics
+        for each in (part, loaded)
+    )
     assert one.hash == two.hash
 
 
 def test_partials_of_something_else_are_refused(tmp_path: Path) -> None:
     part = part_of(random_tables(2, [30]), 10)
     with pytest.raises(StatisticsError, match=r"horizon 10, not 'household', 'r1pro' and 30"):
-        pool([part], HOUSEHOLD, 30)
+        pool([part], HOUSEHOLD, StatisticsSettings(horizon=30))
     with pytest.raises(StatisticsError, match=r"of benchmark 'household'.*not 'behavior-2026'"):
-        pool([part], load_benchmark("behavior-2026"), 10)
+        pool([part], load_benchmark("behavior-2026"), StatisticsSettings(horizon=10))
     with pytest.raises(StatisticsError, match="turning_on_radio come twice"):
-        pool([part, part], HOUSEHOLD, 10)
+        pool([part, part], HOUSEHOLD, StatisticsSettings(horizon=10))
     with pytest.raises(StatisticsError, match="no tasks"):
-        pool([], HOUSEHOLD, 10)
+        pool([], HOUSEHOLD, StatisticsSettings(horizon=10))
     path = tmp_path / "task.h5"
     part.save(path)
     path.write_bytes(path.read_bytes()[:-5000])

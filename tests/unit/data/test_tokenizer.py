@@ -58,6 +58,7 @@ def statistics_of(chunks: np.ndarray) -> Statistics:
         chunk_mean=chunks.mean(axis=0), chunk_std=chunks.std(axis=0),
         correlation=np.eye(HORIZON * WIDTH), gripper_closed=np.zeros((1, 15, 2), dtype=bool),
         per_timestep=np.ones(WIDTH, dtype=bool),
+        delta=np.ones(WIDTH, dtype=bool),
     )  # fmt: skip
 
 

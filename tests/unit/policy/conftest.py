@@ -39,6 +39,7 @@ def make_statistics(benchmark: Benchmark, seed: int = 0) -> Statistics:
         correlation=covariance / np.outer(scale, scale),
         gripper_closed=np.zeros((benchmark.task_count, 15, 2), dtype=bool),
         per_timestep=benchmark.robot.per_timestep_mask,
+        delta=benchmark.robot.delta_mask,
     )  # fmt: skip
 
 

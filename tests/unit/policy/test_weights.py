@@ -64,6 +64,7 @@ def statistics() -> Statistics:
         **{
             **values, "benchmark": BENCHMARK.name, "robot": BENCHMARK.robot.name,
             "tasks": BENCHMARK.task_names, "per_timestep": np.ones(23, dtype=bool),
+            "delta": BENCHMARK.robot.delta_mask,
             "gripper_closed": np.ones((50, 15, 2), dtype=bool),
         }
     )  # fmt: skip

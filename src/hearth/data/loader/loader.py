@@ -124,7 +124,7 @@ class Loader:
         """
         samples = self.samples(step)
         chunk, inside, state, stage = self.reader.tables(samples)
-        delta = to_delta(chunk, state, self.benchmark.robot.delta_mask)
+        delta = to_delta(chunk, state, self.statistics.delta)
         places, _ = self.index.locate(samples)
         mask = np.arange(self.horizon) < inside[:, None]
         batch = {

@@ -24,11 +24,14 @@ class TaskAccumulator:
     episodes are counted and stay out.
     """
 
-    def __init__(self, benchmark: Benchmark, identity: Identity) -> None:
+    def __init__(
+        self, benchmark: Benchmark, identity: Identity, delta: np.ndarray | None = None
+    ) -> None:
+        """`delta` bool[D]: dimensions taken against the state; None: as the robot's facts say."""
         robot = benchmark.robot
         self.identity, self.robot = identity, robot
         self.horizon = identity.horizon
-        self.mask = robot.delta_mask
+        self.mask = robot.delta_mask if delta is None else delta
         self.width = robot.action_width
         self.chunks = LaggedMoments(self.horizon, self.mask)
         self.state = Moments.empty(self.width)

@@ -10,6 +10,8 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+
 from hearth.benchmark import Benchmark, load_benchmark
 from hearth.core.errors import DataError, StatisticsError
 from hearth.core.files import hash_json, read_json
@@ -20,7 +22,7 @@ from hearth.core.settings import Settings
 from hearth.core.statistics import Statistics
 from hearth.data.episodes import EpisodeTable, iterate_tables, open_file
 from hearth.data.statistics.accumulate import TaskAccumulator
-from hearth.data.statistics.merge import Pooled, pool
+from hearth.data.statistics.merge import Pooled, delta_mask, pool
 from hearth.data.statistics.partial import FORMAT, Identity, TaskStatistics, is_current
 
 # Several tasks share the cores: threads of the matrix library only get in each other's way.
@@ -49,8 +51,9 @@ def pool_tasks(settings: Settings, tasks: Sequence[str], workers: int = 1) -> Po
     paths = {task: results.task_statistics(task) for task in tasks}
     outdated = [task for task in tasks if not is_current(paths[task], identities[task])]
     _compute_tasks(settings, outdated, workers)
-    horizon = settings.statistics.horizon
-    return pool((TaskStatistics.load(paths[task]) for task in tasks), benchmark, horizon)
+    return pool(
+        (TaskStatistics.load(paths[task]) for task in tasks), benchmark, settings.statistics
+    )
 
 
 def bring_up_to_date(settings: Settings, task: str) -> TaskStatistics:
@@ -65,16 +68,20 @@ def bring_up_to_date(settings: Settings, task: str) -> TaskStatistics:
     path = results.task_statistics(task)
     if is_current(path, identity):
         return TaskStatistics.load(path)
-    found = accumulate(iterate_tables(results.episodes(task)), benchmark, identity)
+    delta = delta_mask(settings.statistics, benchmark)
+    found = accumulate(iterate_tables(results.episodes(task)), benchmark, identity, delta)
     found.save(path)
     return found
 
 
 def accumulate(
-    tables: Iterable[EpisodeTable], benchmark: Benchmark, identity: Identity
+    tables: Iterable[EpisodeTable],
+    benchmark: Benchmark,
+    identity: Identity,
+    delta: np.ndarray | None = None,
 ) -> TaskStatistics:
-    """One pass over the episodes of a task."""
-    accumulator = TaskAccumulator(benchmark, identity)
+    """One pass over the episodes of a task; `delta` as `TaskAccumulator` takes it."""
+    accumulator = TaskAccumulator(benchmark, identity, delta)
     for table in tables:
         accumulator.add(table)
     return accumulator.finish()
@@ -95,6 +102,7 @@ def identify(settings: Settings, benchmark: Benchmark, task: str) -> Identity:
         "benchmark": benchmark.name,
         "robot": benchmark.robot.model_dump(mode="json"),
         "horizon": horizon,
+        "delta": settings.statistics.delta_actions,
     }
     index = benchmark.task(task).index
     return Identity(benchmark.name, benchmark.robot.name, task, index, horizon, hash_json(content))

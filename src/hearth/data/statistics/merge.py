@@ -10,6 +10,7 @@ import numpy as np
 from hearth.benchmark import Benchmark
 from hearth.core.errors import StatisticsError
 from hearth.core.files import hash_json
+from hearth.core.sections import StatisticsSettings
 from hearth.core.statistics import Statistics
 from hearth.data.statistics.histogram import DyadicHistogram
 from hearth.data.statistics.moments import Moments
@@ -48,7 +49,14 @@ class Pooled:
     delta_histograms: list[DyadicHistogram]
 
 
-def pool(partials: Iterable[TaskStatistics], benchmark: Benchmark, horizon: int) -> Pooled:
+def delta_mask(settings: StatisticsSettings, benchmark: Benchmark) -> np.ndarray:
+    """bool[D]: dimensions of a chunk that are taken against the state at its start."""
+    return benchmark.robot.delta_mask & settings.delta_actions
+
+
+def pool(
+    partials: Iterable[TaskStatistics], benchmark: Benchmark, settings: StatisticsSettings
+) -> Pooled:
     """Merge the statistics of tasks; `partials` may be read one by one as they are taken.
 
     The order changes moments by rounding only (1e-15 of their size) and histograms not at all.
@@ -57,7 +65,7 @@ def pool(partials: Iterable[TaskStatistics], benchmark: Benchmark, horizon: int)
         StatisticsError: a partial is of another benchmark, robot or horizon, a task comes twice,
             or there is no full chunk at all.
     """
-    width = benchmark.robot.action_width
+    width, horizon = benchmark.robot.action_width, settings.horizon
     chunks, state = Moments.empty(horizon * width), Moments.empty(width)
     state_histograms = [DyadicHistogram() for _ in range(width)]
     delta_histograms = [DyadicHistogram() for _ in range(width)]
@@ -98,7 +106,8 @@ def pool(partials: Iterable[TaskStatistics], benchmark: Benchmark, horizon: int)
         chunk_std=np.sqrt(chunk_variance),
         correlation=correlation_of(chunks),
         gripper_closed=closed,
-        per_timestep=benchmark.robot.per_timestep_mask.copy(),
+        per_timestep=benchmark.robot.per_timestep_mask & settings.per_timestep,
+        delta=delta_mask(settings, benchmark),
     )
     return Pooled(statistics, counts, state_histograms, delta_histograms)
 

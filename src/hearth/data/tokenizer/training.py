@@ -90,7 +90,7 @@ def train_tokenizer(
     statistics.check(benchmark.robot.name, tuple(tasks), horizon)
     files = [Results.of(settings).episodes(task) for task in tasks]
     wanted = section.training_chunks + section.evaluation_chunks
-    chunks = sample_chunks(files, benchmark.robot.delta_mask, horizon, wanted, settings.seed)
+    chunks = sample_chunks(files, statistics.delta, horizon, wanted, settings.seed)
     # Where there are fewer chunks than asked for, both parts shrink alike.
     split = max(1, len(chunks) * section.training_chunks // wanted)
     training, evaluation = chunks[:split], chunks[split:]

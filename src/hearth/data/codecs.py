@@ -139,7 +139,8 @@ def decode_pieces(
     """
     if codec == "jpeg":
         try:
-            return np.stack([decode_jpeg(bytes(pieces[place])) for place in wanted])
+            images = [decode_jpeg(bytes(pieces[place])) for place in wanted]
+            return images[0][None] if len(images) == 1 else np.stack(images)
         except ValueError as error:
             raise DataError(f"a JPEG cannot be decoded: {error}") from error
     if codec == "h264":

@@ -22,6 +22,8 @@ from hearth.policy.weights.mapping import axis_sizes, rows
 from hearth.policy.weights.reference import INPAINTING_RULES, reference_config
 from tests.parity.golden import Golden
 
+# Everything runs once or a few times, so that compiling is most of its cost.
+_QUICKLY = {"xla_backend_optimization_level": 0}
 CAMERAS = {
     "head": "base_0_rgb",
     "left_wrist": "left_wrist_0_rgb",
@@ -98,7 +100,7 @@ class ReferenceNetwork:
     @cached_property
     def training_passes(self) -> dict[bool, Pass]:
         """With all cameras (False) and with some masked (True)."""
-        compiled = jax.jit(self._training_pass)
+        compiled = jax.jit(self._training_pass, compiler_options=_QUICKLY)
         return {
             some: jax.device_get(
                 compiled(self.parameters, self.batch(some_cameras=some), self.draws)
@@ -139,7 +141,8 @@ class ReferenceNetwork:
             return losses_of_draws(definition.build(parameters), batch, draws, config)["total"]
 
         batch = self.batch(some_cameras=False)
-        value, gradient = jax.jit(jax.value_and_grad(loss))(self.parameters, batch, self.draws)
+        compiled = jax.jit(jax.value_and_grad(loss), compiler_options=_QUICKLY)
+        value, gradient = compiled(self.parameters, batch, self.draws)
         return float(value), self.by_public_name(jax.device_get(gradient))
 
     def by_public_name(self, ours: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -161,7 +164,10 @@ class ReferenceNetwork:
 
     @cached_property
     def _encode(self) -> Any:
-        return jax.jit(lambda parameters, batch: self.definition.build(parameters).encode(batch))
+        return jax.jit(
+            lambda parameters, batch: self.definition.build(parameters).encode(batch),
+            compiler_options=_QUICKLY,
+        )
 
     def flow(self, prefix: Prefix, steps: int, targets: np.ndarray | None = None) -> Trace:
         """The flow from the recorded noise, inpainted as the public code does."""
@@ -174,7 +180,7 @@ class ReferenceNetwork:
 
     @cached_property
     def _flow(self) -> Any:
-        @partial(jax.jit, static_argnames="steps")
+        @partial(jax.jit, static_argnames="steps", compiler_options=_QUICKLY)
         def flow(
             parameters: Parameters,
             prefix: Prefix,

@@ -222,6 +222,9 @@ def test_what_the_server_could_not_honour_is_listed(
         export_bundle(replace(loaded, config=other), tmp_path / "out", expected=CONFIG)
     for key in ("state_ranges", "fast_own_ids", "padded_action_width"):
         assert f"  {key}: " in str(caught.value)
+    absolute = replace(loaded.statistics, delta=np.zeros(23, dtype=bool))
+    with pytest.raises(WeightsError, match=r"dimensions of delta actions: \[\]"):
+        export_bundle(replace(loaded, statistics=absolute), tmp_path / "out", expected=CONFIG)
     assert not (tmp_path / "out").exists()
     assert main(["export-weights", str(bundle_path), "--to", str(tmp_path / "out")]) == 1
     message = capsys.readouterr().err

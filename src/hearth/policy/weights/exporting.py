@@ -90,7 +90,14 @@ def differences(bundle: Bundle, expected: ModelConfig) -> list[str]:
         lines.append(
             f"correlation_shrinkage: {shrinkage}; the server has {public.correlation_shrinkage}"
         )
-    return lines + _robot_differences(bundle.benchmark, load_benchmark(BENCHMARK))
+    facts = load_benchmark(BENCHMARK)
+    if not np.array_equal(bundle.statistics.delta, facts.robot.delta_mask):
+        delta, public_delta = (
+            np.flatnonzero(mask).tolist()
+            for mask in (bundle.statistics.delta, facts.robot.delta_mask)
+        )
+        lines.append(f"dimensions of delta actions: {delta}; the server has {public_delta}")
+    return lines + _robot_differences(bundle.benchmark, facts)
 
 
 def tree_of_parameters(parameters: dict[str, np.ndarray], config: ModelConfig) -> Tree:

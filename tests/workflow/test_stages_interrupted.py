@@ -100,7 +100,7 @@ def test_a_stage_goes_on_after(
 
 def test_an_evaluation_on_a_full_disk(finished: Workflow, tmp_path: Path) -> None:
     stage = make_stage(finished, tmp_path, "evaluate")
-    process = stage.start(lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500)))
+    process = stage.start(lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000)))
     output, _ = process.communicate(timeout=240)
     assert process.returncode != 0
     assert "cannot write" in output, output[-4000:]

@@ -10,6 +10,10 @@ class HearthError(Exception):
     """Base of every error that a user can cause or mend. The command line prints it and exits 1."""
 
 
+class StorageError(HearthError):
+    """A file cannot be written: the disk is full, or the folder refuses."""
+
+
 class SettingsError(HearthError):
     """A configuration key, value or combination is not valid."""
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hearth.core.errors import DataError, HearthError
+from hearth.core.errors import DataError, StorageError
 
 
 @contextlib.contextmanager
@@ -21,7 +21,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     On an error the temporary file is removed and `path` is left as it was.
 
     Raises:
-        HearthError: the disk is full or the folder cannot be written.
+        StorageError: the disk is full or the folder cannot be written.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
             os.fsync(written.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise HearthError(f"cannot write {path}: {error.strerror or error}") from error
+        raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
 

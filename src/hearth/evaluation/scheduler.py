@@ -194,6 +194,9 @@ class Scheduler:
         reason = failure["reason"] if failure else describe_exit(worker.process.returncode)
         if failure and failure["cause"] == "server" and worker.job and self.server:
             self._drop_server(worker.job.server)
+        if failure and failure["cause"] == "storage":
+            # No fault of the simulator: another attempt would fail alike.
+            raise EvaluationError(f"an episode's result was lost: {reason}")
         if failure and failure["cause"] == "known" and not worker.ready:
             raise EvaluationError(f"the simulator cannot be started: {reason}")
         self._give_up(worker, reason)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from hearth.benchmark import Benchmark
-from hearth.core.errors import HearthError
+from hearth.core.errors import HearthError, StorageError
 from hearth.core.files import write_json
 from hearth.core.lifetime import end_with_parent
 from hearth.evaluation.environments import load_factory
@@ -86,14 +86,20 @@ def main() -> int:
             Worker(events).run(_lines())
         except HearthError as error:
             traceback.print_exc()
-            cause = "server" if isinstance(error, ServerLostError) else "known"
-            events.send("failed", reason=str(error), cause=cause)
+            events.send("failed", reason=str(error), cause=_cause(error))
             return 1
         except Exception as error:
             traceback.print_exc()
             events.send("failed", reason=f"{type(error).__name__}: {error}", cause="unknown")
             return 1
     return 0
+
+
+def _cause(error: HearthError) -> str:
+    """What the parent needs to know: a lost server is replaced, a full disk ends the evaluation."""
+    if isinstance(error, ServerLostError):
+        return "server"
+    return "storage" if isinstance(error, StorageError) else "known"
 
 
 def _lines() -> Iterator[dict[str, Any]]:

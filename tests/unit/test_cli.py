@@ -32,6 +32,17 @@ def test_an_unknown_argument_shows_the_usage_of_its_command(
     [
         (["--task", "turning_on_radoi"], ["turning_on_radoi", "turning_on_radio"]),
         (["--task", "x", "--set", "runtime.flow_step=3"], ["flow_step", "flow_steps"]),
+        (
+            [
+                "--task",
+                "x",
+                "--set",
+                "runs.main.crop_fraction=0.9",
+                "--set",
+                "runs.main.geometry_cameras=[haed]",
+            ],
+            ["haed", "did you mean 'head'"],
+        ),
         (["--task", "x", "--config", "config/dem.yaml"], ["config/dem.yaml", "demo.yaml"]),
     ],
 )

@@ -96,6 +96,10 @@ def test_one_task_target_needs_nothing_else(finished: Workflow) -> None:
     ("override", "parts"),
     [
         ("tasks=[turning_on_radoi]", ["turning_on_radoi", "did you mean 'turning_on_radio'"]),
+        (
+            "runtime.task_rules.turning_on_radoi=[]",
+            ["turning_on_radoi", "did you mean 'turning_on_radio'"],
+        ),
         ("runs.main.stepz=3", ["runs.main.stepz", "did you mean 'steps'"]),
         ("benchmark=houshold", ["houshold", "did you mean 'household'"]),
     ],

@@ -2,8 +2,8 @@
 import sys
 from pathlib import Path
 
-from hearth.benchmark import load_benchmark
 from hearth.benchmark.facts import data_facts, episode_facts
+from hearth.commands.checks import benchmark_of
 from hearth.core.errors import HearthError
 from hearth.core.results import Results
 from hearth.core.settings import freeze_settings, settings_from_workflow
@@ -11,7 +11,7 @@ from hearth.core.selection import select_tasks
 
 try:
     SETTINGS = settings_from_workflow(config)
-    BENCHMARK = load_benchmark(SETTINGS.benchmark)
+    BENCHMARK = benchmark_of(SETTINGS)
     TASKS = select_tasks(SETTINGS, BENCHMARK.task_names)
     # Jobs read a frozen copy named by its content, so that a dry run with other settings
     # cannot change what a running workflow does. Rules name it as a resource: unlike a parameter

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hearth.benchmark import Benchmark, load_benchmark
+from hearth.benchmark import Benchmark
+from hearth.commands.checks import benchmark_of
 from hearth.core.selection import select_tasks
 from hearth.core.settings import Settings, load_settings
-from hearth.policy.rules import check_rules
 
 
 def add_command(
@@ -41,11 +41,7 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
 def settings_of(options: argparse.Namespace) -> tuple[Settings, Benchmark]:
     """Load and validate the settings and their benchmark; the tasks they name must exist."""
     settings = load_settings(options.config, options.overrides)
-    benchmark = load_benchmark(settings.benchmark)
-    select_tasks(settings, benchmark.task_names)
-    for runtime in (settings.runtime, *map(settings.runtime_for, settings.evaluations)):
-        check_rules(runtime, benchmark)
-    return settings, benchmark
+    return settings, benchmark_of(settings)
 
 
 def tasks_of(options: argparse.Namespace, settings: Settings, benchmark: Benchmark) -> list[str]:

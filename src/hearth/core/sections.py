@@ -200,6 +200,11 @@ class RunSettings(Section):
     @classmethod
     def _check_model(cls, model: dict[str, Any]) -> dict[str, Any]:
         _check_overrides("model", model, ModelSettings)
+        if "fast_vocabulary" in model:
+            raise ValueError(
+                "model.fast_vocabulary belongs to the experiment's one tokenizer; set it in the "
+                "section 'model'"
+            )
         return model
 
     @model_validator(mode="after")

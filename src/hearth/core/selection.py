@@ -1,10 +1,11 @@
-"""Which tasks an experiment runs."""
+"""Names in the settings against the names that the benchmark has."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from hearth.core.errors import SettingsError, choices
+from hearth.core.sections import RunSettings
 from hearth.core.settings import Settings
 
 
@@ -21,3 +22,17 @@ def select_tasks(settings: Settings, valid: Sequence[str]) -> tuple[str, ...]:
                 + choices(task, valid)
             )
     return tuple(task for task in valid if not settings.tasks or task in settings.tasks)
+
+
+def check_cameras(settings: RunSettings, cameras: Iterable[str]) -> None:
+    """Refuse a crop or rotation of a camera that the robot does not have.
+
+    Raises:
+        SettingsError: naming the camera and the valid ones.
+    """
+    cameras = list(cameras)
+    if settings.crop_fraction == 1.0 and settings.rotation_degrees == 0.0:
+        return
+    for name in settings.geometry_cameras:
+        if name not in cameras:
+            raise SettingsError(f"geometry_cameras: no camera '{name}': {choices(name, cameras)}")

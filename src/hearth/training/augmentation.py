@@ -7,14 +7,13 @@ is fine-tuned; each strength is a setting and 0 (or a crop of 1) leaves the numb
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.scipy.ndimage import map_coordinates
 
-from hearth.core.errors import SettingsError, choices
 from hearth.core.sections import RunSettings
 
 _LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
@@ -38,20 +37,6 @@ def augment(batch: Mapping[str, Any], key: jax.Array, settings: RunSettings) -> 
             image = random_geometry(image, camera_key, settings)
         images[name] = random_colour(image, camera_key, settings)
     return {**batch, "state": state + noise, "images": images}
-
-
-def check_cameras(settings: RunSettings, cameras: Iterable[str]) -> None:
-    """Refuse a crop or rotation of a camera that the robot does not have.
-
-    Raises:
-        SettingsError: naming the camera and the valid ones.
-    """
-    cameras = list(cameras)
-    if settings.crop_fraction == 1.0 and settings.rotation_degrees == 0.0:
-        return
-    for name in settings.geometry_cameras:
-        if name not in cameras:
-            raise SettingsError(f"geometry_cameras: no camera '{name}': {choices(name, cameras)}")
 
 
 def random_geometry(images: jax.Array, key: jax.Array, settings: RunSettings) -> jax.Array:

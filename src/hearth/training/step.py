@@ -11,11 +11,12 @@ import optax
 from jax.sharding import Mesh
 
 from hearth.core.sections import RunSettings
+from hearth.core.selection import check_cameras
 from hearth.model.gathering import gathering
 from hearth.model.losses import compute_losses
 from hearth.policy.network import NetworkDefinition, Parameters
 from hearth.training import sharding
-from hearth.training.augmentation import augment, check_cameras
+from hearth.training.augmentation import augment
 from hearth.training.state import TrainState, learning_rate, make_optimizer, state_shapes
 
 Batch = Mapping[str, Any]

@@ -44,6 +44,7 @@ def test_schemas_match_the_models() -> None:
         ("runtime.actions_to_execute=29", ["29", "horizon 30"]),
         ("evaluations.trained.policy=mian", ["'mian'", "did you mean 'main'"]),
         ("evaluations.trained.runtime={flow_stepz: 3}", ["flow_stepz", "flow_steps"]),
+        ("runs.main.model={fast_vocabulary: 512}", ["fast_vocabulary", "section 'model'"]),
         ("runs.main.model={kv_mixin: false}", ["kv_mixin", "did you mean 'kv_mixing'"]),
         ("report.baseline=nobody", ["nobody", "untrained"]),
         ("model.preset=pi06", ["model.preset", "pi06", "tiny"]),

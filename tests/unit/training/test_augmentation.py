@@ -11,7 +11,8 @@ from hypothesis import settings as hypothesis_settings
 
 from hearth.core.errors import SettingsError
 from hearth.core.sections import RunSettings
-from hearth.training.augmentation import augment, check_cameras, crop_and_rotate, luminance
+from hearth.core.selection import check_cameras
+from hearth.training.augmentation import augment, crop_and_rotate, luminance
 
 from .conftest import make_batch
 

@@ -1,0 +1,23 @@
+"""Settings against their benchmark: what commands and the workflow check before any job."""
+
+from __future__ import annotations
+
+from hearth.benchmark import Benchmark, load_benchmark
+from hearth.core.selection import check_cameras, select_tasks
+from hearth.core.settings import Settings
+from hearth.policy.rules import check_rules
+
+
+def benchmark_of(settings: Settings) -> Benchmark:
+    """The benchmark of `settings`, which has all tasks, cameras and stages that they name.
+
+    Raises:
+        SettingsError: naming what it lacks, and the valid names.
+    """
+    benchmark = load_benchmark(settings.benchmark)
+    select_tasks(settings, benchmark.task_names)
+    for run in settings.runs.values():
+        check_cameras(run, benchmark.cameras)
+    for runtime in (settings.runtime, *map(settings.runtime_for, settings.evaluations)):
+        check_rules(runtime, benchmark)
+    return benchmark

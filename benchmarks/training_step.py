@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
+from model_variants import random_batch
 
 from hearth.benchmark.benchmark import load_benchmark
 from hearth.core.sections import ModelSettings
@@ -28,22 +29,6 @@ from hearth.model.policy_network import PolicyNetwork
 from hearth.model.presets import ModelConfig, config
 
 State = tuple[Any, Any]
-
-
-def random_batch(model: ModelConfig, size: int, seed: int = 0) -> dict[str, Any]:
-    """A batch of noise in the loader's layout."""
-    random = np.random.default_rng(seed)
-    used = [task for task, count in enumerate(model.stage_counts) if count]
-    task = random.choice(used, size).astype(np.int32)
-    pixels = (size, model.image_size, model.image_size, 3)
-    return {
-        "images": {name: random.integers(0, 256, pixels, np.uint8) for name in model.cameras},
-        "state": random.standard_normal((size, model.action_width), np.float32),
-        "actions": random.standard_normal((size, model.horizon, model.action_width), np.float32),
-        "action_mask": np.ones((size, model.horizon), dtype=bool),
-        "task": task,
-        "stage": random.integers(0, np.asarray(model.stage_counts)[task]).astype(np.int32),
-    }
 
 
 def training_step(model: ModelConfig) -> tuple[Callable[..., State], State]:

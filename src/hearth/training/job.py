@@ -52,19 +52,6 @@ class Job:
     def folder(self) -> Path:
         return self.results.run(self.name)
 
-    def validation_batches(self, count: int) -> Iterator[dict[str, Any]]:
-        """`count` batches of the held-out episodes, at every call the same.
-
-        They repeat samples only where there are fewer than `count` batches of them.
-
-        Raises:
-            DataError: no episode is held out (`data.validation_fraction`), or one is damaged.
-        """
-        loader = make_loader(
-            self.settings, self.name, self.benchmark, self.tasks, self.statistics, held_out=True
-        )
-        return map(loader.batch, range(count))
-
     @property
     def metrics(self) -> Path:
         """JSON lines of the losses, for reports."""
@@ -99,15 +86,13 @@ def make_loader(
     statistics: Statistics,
     *,
     start: int = 0,
-    held_out: bool = False,
 ) -> Loader:
     """The loader of a run, from step `start` on; of several hosts each reads its slice.
 
     Raises:
-        DataError: prepared episodes are missing or damaged, or none is held out.
+        DataError: prepared episodes are missing or damaged.
     """
     results, chosen = Results.of(settings), settings.run(run)
-    purpose = "validation data" if held_out else "training data"
     tokenizer = tokenizer_for(settings, statistics)
     return Loader(
         [results.episodes(task) for task in tasks],
@@ -115,10 +100,9 @@ def make_loader(
         benchmark,
         settings.statistics.horizon,
         chosen.batch_size,
-        seeds.integer(settings.seed, purpose, chosen.seed),
+        seeds.integer(settings.seed, "training data", chosen.seed),
         start,
         settings=chosen.loader,
-        held_out=held_out,
         host=jax.process_index(),
         hosts=jax.process_count(),
         tokenize=None if tokenizer is None else partial(tokenize_chunks, tokenizer),

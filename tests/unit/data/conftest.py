@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from loader_setup import Prepared, two_tasks
 from synthetic_demonstrations import make_demonstration
 
 from hearth.benchmark import Benchmark, load_benchmark
@@ -20,6 +21,12 @@ RADIO, TRASH = "turning_on_radio", "picking_up_trash"
 @pytest.fixture(scope="session")
 def benchmark_facts() -> Benchmark:
     return load_benchmark("household")
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, benchmark_facts: Benchmark) -> Prepared:
+    """Two small prepared tasks for the loader."""
+    return two_tasks(tmp_path, benchmark_facts)
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from loader_setup import (
     Prepared,
     make_loader,
     make_statistics,
-    two_tasks,
     write_file,
 )
 
@@ -26,11 +25,6 @@ from hearth.core.actions import to_absolute
 from hearth.core.errors import SettingsError
 from hearth.data.episodes import read_tables
 from hearth.data.images import decode_jpeg
-
-
-@pytest.fixture
-def prepared(tmp_path: Path, benchmark_facts: Benchmark) -> Prepared:
-    return two_tasks(tmp_path, benchmark_facts)
 
 
 def assert_same(one: dict[str, Any], two: dict[str, Any]) -> None:

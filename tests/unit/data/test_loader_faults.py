@@ -21,7 +21,6 @@ from loader_setup import (
     Prepared,
     make_loader,
     make_statistics,
-    two_tasks,
     write_file,
 )
 
@@ -29,11 +28,6 @@ from hearth.benchmark import Benchmark
 from hearth.core.errors import DataError, StatisticsError
 from hearth.data.loader import Loader, index
 from hearth.data.loader.index import make_index
-
-
-@pytest.fixture
-def prepared(tmp_path: Path, benchmark_facts: Benchmark) -> Prepared:
-    return two_tasks(tmp_path, benchmark_facts)
 
 
 def indices_beside(files: list[Path]) -> list[Path]:

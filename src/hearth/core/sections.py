@@ -293,7 +293,9 @@ class EvaluationSettings(Section):
     image_size: PositiveInt = 64
     workers: PositiveInt = 2  # simulator processes side by side
     attempts: PositiveInt = 3
-    step_timeout_seconds: PositiveFloat = 120.0
+    # Without a sign of life for so long, a process counts as hanging and is replaced.
+    start_timeout_seconds: PositiveFloat = 900.0  # while a simulator or a server starts
+    step_timeout_seconds: PositiveFloat = 120.0  # during an episode
     video: bool = True
     video_size: PositiveInt = 224
 

@@ -20,7 +20,6 @@ from hearth.evaluation.episode import EpisodeJob, crashed_result
 from hearth.evaluation.processes import PolicyServer, WorkerProcess, describe_exit
 from hearth.evaluation.worker import Assignment, Setup
 
-_SERVER_START_SECONDS = 900.0
 _TICK_SECONDS = 0.5
 
 
@@ -106,7 +105,7 @@ class Scheduler:
         if self.backends.server is not None and self.server is None and self.pending:
             # Waits until it is ready; the workers set up their scenes meanwhile.
             log = self.logs / f"{self.task}_server.log"
-            self.server = PolicyServer(self.backends.server, log, _SERVER_START_SECONDS)
+            self.server = PolicyServer(self.backends.server, log, self.wanted.start_timeout_seconds)
 
     def _setup(self) -> Setup:
         expert = self.backends.server is None
@@ -208,8 +207,9 @@ class Scheduler:
             self.server = None
 
     def _watch(self) -> None:
-        limit = self.wanted.step_timeout_seconds
         for worker in list(self.workers):
+            wanted = self.wanted
+            limit = wanted.step_timeout_seconds if worker.ready else wanted.start_timeout_seconds
             waiting = worker.job is not None or not worker.ready
             if waiting and worker.silent_seconds() > limit:
                 self._give_up(worker, f"no sign of life for {limit:g} s; the watchdog ended it")

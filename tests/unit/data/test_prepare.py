@@ -210,7 +210,7 @@ def test_full_disk_is_named_and_leaves_no_half_file(make_dataset: Maker, tmp_pat
     found = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
     )
-    assert found.returncode != 0 and "HearthError: cannot write" in found.stderr
+    assert found.returncode != 0 and "StorageError: cannot write" in found.stderr
     folder = Results.of(settings).episodes(RADIO).parent
     assert [path.name for path in folder.rglob("*") if path.is_file()] == []
     assert prepare_task(settings, RADIO)["episodes"] == 1

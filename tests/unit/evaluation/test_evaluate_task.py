@@ -109,6 +109,12 @@ def test_a_simulator_that_hangs_is_ended_by_the_watchdog(settings, faults):
     assert "watchdog" in result_of(made, 301)["reason"]
 
 
+def test_a_simulator_that_hangs_while_it_starts_is_given_up(settings, faults):
+    (faults / "start").write_text("hang")
+    with pytest.raises(EvaluationError, match=r"(?s)failed to start .*no sign of life for 2 s"):
+        run(settings(attempts=1, start_timeout_seconds=2))
+
+
 def test_a_simulator_that_cannot_start_ends_the_evaluation(settings, faults):
     (faults / "start").write_text("refuse")
     with pytest.raises(EvaluationError, match="no graphics library here"):

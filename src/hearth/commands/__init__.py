@@ -4,6 +4,7 @@ from hearth.commands import (
     data,
     demonstrations,
     evaluate,
+    launch,
     report,
     statistics,
     tokenizer,
@@ -19,5 +20,6 @@ ALL = (
     *train.COMMANDS,
     *weights.COMMANDS,
     *evaluate.COMMANDS,
+    *launch.COMMANDS,
     *report.COMMANDS,
 )

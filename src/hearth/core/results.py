@@ -113,6 +113,21 @@ class Results:
         incomplete = self.incomplete_result(evaluation, task)
         return incomplete if incomplete.exists() and not complete.exists() else complete
 
+    def claim(self, evaluation: str, task: str, instance: int, rollout: int) -> Path:
+        """Who plays this episode just now."""
+        name = f"{task}_{instance}_{rollout}.json"
+        return self.evaluation(evaluation) / "claims" / name
+
+    # --- jobs ---
+    def jobs(self, stage: str, *names: str) -> Path:
+        """Logs and records of the jobs that the launcher submits for one unit of work."""
+        return self.root / "jobs" / "-".join((stage, *names))
+
+    @property
+    def queue(self) -> Path:
+        """The last answer of the cluster's queue, shared by all launchers of the experiment."""
+        return self.root / "jobs" / "queue.json"
+
     # --- logs ---
     def log(self, *parts: str) -> Path:
         return self.root.joinpath("logs", *parts[:-1], f"{parts[-1]}.log")

@@ -7,6 +7,7 @@ from hearth.commands import (
     launch,
     report,
     statistics,
+    status,
     tokenizer,
     train,
     weights,
@@ -22,4 +23,5 @@ ALL = (
     *evaluate.COMMANDS,
     *launch.COMMANDS,
     *report.COMMANDS,
+    *status.COMMANDS,
 )

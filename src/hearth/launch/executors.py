@@ -67,8 +67,8 @@ def sbatch_parameters(name: str, resources: JobResources, nice: int = 0) -> dict
         "signal_delay_s": min(_SIGNAL_SECONDS, resources.minutes * 60 // 4),
         "stderr_to_stdout": True,
         "wckey": "hearth",
-        # Since 22.05 srun does not take this number from sbatch.
-        "srun_args": [f"--cpus-per-task={resources.cpus}"],
+        # Since 22.05 srun does not take the number from sbatch; a requeued job adds to its log.
+        "srun_args": [f"--cpus-per-task={resources.cpus}", "--open-mode=append"],
         "additional_parameters": extra,
     }
     for key in ("partition", "account", "qos", "constraint", "gres"):

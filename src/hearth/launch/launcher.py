@@ -32,7 +32,7 @@ def launch(unit: EvaluationUnit | TrainingUnit, settings: Settings) -> None:
         LaunchError: jobs are refused, or end without progress again and again.
     """
     wanted = settings.launcher
-    resources = wanted.train if isinstance(unit, TrainingUnit) else wanted.evaluate
+    resources = unit.resources
     if wanted.executor == "slurm":
         queue = Queue(Results.of(settings).queue, wanted.poll_seconds)
         executor: Executor = Slurm(unit.name, unit.folder, resources, queue, unit.nice())

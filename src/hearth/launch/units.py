@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hearth.benchmark import load_benchmark
+from hearth.core.errors import LaunchError
 from hearth.core.files import hash_json
-from hearth.core.launching import LauncherSettings
+from hearth.core.launching import JobResources, LauncherSettings
 from hearth.core.results import Results
 from hearth.core.settings import Settings, freeze_settings
 from hearth.evaluation import identity
@@ -56,7 +57,7 @@ def frozen(settings: Settings) -> str:
     return str(freeze_settings(plain).absolute())
 
 
-def _job_name(settings: Settings, *parts: str) -> str:
+def job_name(settings: Settings, *parts: str) -> str:
     """Two checkouts may have experiments of one name: the folder tells them apart."""
     place = hash_json(os.path.realpath(Results.of(settings).root))[:8]
     return "-".join(("hearth", place, *parts))
@@ -72,10 +73,11 @@ class EvaluationUnit:
         self.backends = backends
         self.benchmark = load_benchmark(settings.benchmark)
         self.hashes = identity.hashes(settings, self.benchmark, evaluation, task)
-        self.name = _job_name(settings, "evaluate", evaluation, task)
+        self.name = job_name(settings, "evaluate", evaluation, task)
         self.title = f"{evaluation}: {task}"
         self.folder = Results.of(settings).jobs("evaluate", evaluation, task)
         self.config = frozen(settings)
+        self.resources = settings.launcher.evaluate
 
     @property
     def episode_minutes(self) -> float:
@@ -127,11 +129,12 @@ class TrainingUnit:
         settings.run(run)
         self.settings, self.run = settings, run
         self.results = Results.of(settings)
-        self.name = _job_name(settings, "train", run)
+        self.name = job_name(settings, "train", run)
         self.title = f"training {run}"
         self.folder = self.results.jobs("train", run)
         self.config = frozen(settings)
         self.key = _training_key(settings, run)
+        self.resources = _for_devices(settings, run)
         self._finished = False
 
     def nice(self) -> int:
@@ -161,6 +164,19 @@ class TrainingUnit:
     def succeeded(self, work: Any) -> None:
         """The job has trained to the end, or found that done."""
         self._finished = self.results.trained(self.run).exists()
+
+
+def _for_devices(settings: Settings, run: str) -> JobResources:
+    """As many GPUs as the run uses, where the profile gives it GPUs."""
+    resources, devices = settings.launcher.train, settings.run(run).devices
+    if not resources.gpus:
+        return resources
+    if devices > resources.gpus:
+        raise LaunchError(
+            f"runs.{run}.devices = {devices}, but launcher.train.gpus = {resources.gpus} a node; "
+            f"valid: 1 to {resources.gpus}"
+        )
+    return resources.model_copy(update={"gpus": devices})
 
 
 def _training_key(settings: Settings, run: str) -> str:

@@ -45,8 +45,11 @@ def _evaluate(options: argparse.Namespace) -> int:
     from hearth.launch.launcher import launch
     from hearth.launch.units import EvaluationUnit
 
-    launch(EvaluationUnit(settings, options.evaluation, task), settings)
-    return merge(options)
+    try:
+        launch(EvaluationUnit(settings, options.evaluation, task), settings)
+    finally:
+        merged = merge(options)  # also of what there is when it gives up
+    return merged
 
 
 COMMANDS = (_add_launch,)

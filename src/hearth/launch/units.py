@@ -78,6 +78,7 @@ class EvaluationUnit:
         self.folder = Results.of(settings).jobs("evaluate", evaluation, task)
         self.config = frozen(settings)
         self.resources = settings.launcher.evaluate
+        self._crashed_before = self._crashed()
 
     @property
     def episode_minutes(self) -> float:
@@ -90,8 +91,25 @@ class EvaluationUnit:
         return max(0, _MOST_NICE - round(self.episode_minutes * episodes))
 
     def remaining(self) -> list[identity.Key]:
-        """The due episodes without a finished result."""
+        """The due episodes that have no finished result, nor crashed since this unit was made.
+
+        What crashed before is played again, what crashes now has had all its attempts.
+        """
+        crashed = self._crashed()
+        given_up = {key for key in crashed if crashed[key] != self._crashed_before.get(key)}
+        return [key for key in self._missing() if key not in given_up]
+
+    def _missing(self) -> list[identity.Key]:
         return identity.missing_episodes(self.settings, self.benchmark, self.evaluation, self.task)
+
+    def _crashed(self) -> dict[identity.Key, int]:
+        """The crashed episodes, and when they were written [ns]."""
+        results, found = Results.of(self.settings), {}
+        for key in self._missing():
+            path = results.episode(self.evaluation, self.task, *key)
+            if identity.read_result(path, self.hashes)[0] is not None:
+                found[key] = path.stat().st_mtime_ns
+        return found
 
     def covers(self, work: Any) -> set[Hashable]:
         """The episodes of a shard, if its policy and configuration are ours."""

@@ -28,11 +28,13 @@ class Workflow:
     def results(self) -> Path:
         return self.folder / "results" / "small"
 
-    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def snakemake(
+        self, *arguments: str, profile: str = str(ROOT / "profiles/slurm")
+    ) -> subprocess.CompletedProcess[str]:
         command = [
             str(BIN / "snakemake"), "--snakefile", str(ROOT / "Snakefile"),
             "--directory", str(self.folder), "--configfile", str(self.folder / "config.yaml"),
-            "--profile", str(ROOT / "profiles/slurm"), *arguments,
+            "--profile", profile, *arguments,
             # The tests look at the accounting more often than a site would like.
             "--slurm-init-seconds-before-status-checks", "3", "--seconds-between-status-checks",
             "3", "--max-status-checks-per-second", "2", "--latency-wait", "10",
@@ -81,8 +83,12 @@ def test_the_leaderboard_comes_out_of_the_cluster(workflow: Workflow) -> None:
     assert len(short) == 4, "demonstrations, prepare and twice statistics"
 
 
-def test_a_second_run_has_nothing_to_do(workflow: Workflow) -> None:
-    again = workflow.snakemake("--dry-run")
+def test_a_second_run_with_the_installed_profile_has_nothing_to_do(
+    workflow: Workflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    subprocess.run(["make", "-C", str(ROOT), "install-profile"], check=True, capture_output=True)
+    again = workflow.snakemake("--dry-run", profile="slurm")
     assert "Nothing to be done" in again.stdout + again.stderr
 
 

@@ -127,9 +127,15 @@ class Slurm:
 
     def cancel(self, ids: Sequence[str]) -> None:
         """Cancel; Slurm ends running jobs with SIGTERM first."""
-        if ids:
+        if not ids:
+            return
+        try:
             command(["scancel", *ids])
-            self._submitted = time.time()
+        except LaunchError as error:
+            # They may have ended since we looked.
+            if "Invalid job id" not in str(error):
+                raise
+        self._submitted = time.time()
 
     def explain(self, ids: Sequence[str]) -> str:
         """From the accounting."""

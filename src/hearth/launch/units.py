@@ -12,6 +12,7 @@ from hearth.core.errors import LaunchError
 from hearth.core.files import hash_json
 from hearth.core.launching import JobResources, LauncherSettings
 from hearth.core.results import Results
+from hearth.core.selection import select_tasks
 from hearth.core.settings import Settings, freeze_settings
 from hearth.evaluation import identity
 from hearth.launch.shards import split
@@ -20,7 +21,7 @@ from hearth.launch.work import EvaluationShard, TrainingJob
 if TYPE_CHECKING:
     from hearth.evaluation.run import Backends
 
-_MOST_NICE = 10_000
+_MOST_NICE = 100
 
 
 class Unit(Protocol):
@@ -80,15 +81,18 @@ class EvaluationUnit:
         self.resources = settings.launcher.evaluate
         self._crashed_before = self._crashed()
 
-    @property
-    def episode_minutes(self) -> float:
+    def _minutes(self, task: str) -> float:
         """How long one episode takes at most, at the robot's own pace."""
-        return self.benchmark.time_limit(self.task) / self.benchmark.frames_per_second / 60
+        return self.benchmark.time_limit(task) / self.benchmark.frames_per_second / 60
 
     def nice(self) -> int:
-        """Lowers the priority of short jobs, so that the longest tasks start first."""
-        episodes = -(-len(self.remaining()) // self.settings.launcher.shards)
-        return max(0, _MOST_NICE - round(self.episode_minutes * episodes))
+        """0 for the experiment's longest task, up to 100 for shorter ones, which start later.
+
+        Small, because it counts against the jobs of other users too.
+        """
+        tasks = select_tasks(self.settings, self.benchmark.task_names)
+        longest = max(self._minutes(task) for task in {*tasks, self.task})
+        return round(_MOST_NICE * (1 - self._minutes(self.task) / longest))
 
     def remaining(self) -> list[identity.Key]:
         """The due episodes that have no finished result, nor crashed since this unit was made.
@@ -119,7 +123,7 @@ class EvaluationUnit:
 
     def works(self, pieces: Sequence[identity.Key], most: int) -> list[EvaluationShard]:
         """Shards of equal duration."""
-        durations = dict.fromkeys(pieces, self.episode_minutes)
+        durations = dict.fromkeys(pieces, self._minutes(self.task))
         shards = []
         for keys in split(durations, most):
             shards.append(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.cluster.conftest import Experiment
+from tests.cluster.conftest import ROOT, Experiment
 from tests.cluster.slurm import wait_for
 
 pytestmark = pytest.mark.cluster
@@ -181,3 +183,14 @@ def test_a_waiting_launcher_is_light(
     assert process.memory_info().rss < 80e6
     launcher.send_signal(signal.SIGINT)
     launcher.communicate(timeout=60)
+
+
+def test_the_shipped_profile_fits_the_cluster(experiment: Experiment) -> None:
+    command = [sys.executable, "-m", "hearth", "cluster", "check", "--profile"]
+    profile = ROOT / "profiles/slurm/config.yaml"
+    done = subprocess.run([*command, str(profile)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    other = experiment.folder / "config.yaml"
+    other.write_text(profile.read_text().replace("slurm_partition: rtx", "slurm_partition: a40"))
+    done = subprocess.run([*command, str(other)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "evaluate: no partition 'a40'" in done.stdout, done.stderr

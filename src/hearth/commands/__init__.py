@@ -1,6 +1,7 @@
 """The commands of the command line, one module per stage; part of the `cli` layer."""
 
 from hearth.commands import (
+    cluster,
     data,
     demonstrations,
     evaluate,
@@ -22,6 +23,7 @@ ALL = (
     *weights.COMMANDS,
     *evaluate.COMMANDS,
     *launch.COMMANDS,
+    *cluster.COMMANDS,
     *report.COMMANDS,
     *status.COMMANDS,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hearth.core.errors import SettingsError, choices
@@ -64,12 +64,20 @@ def command_for(stage: str, resources: dict[str, Any]) -> str:
     for key, name in _LAUNCHER.items():
         if key in resources:
             settings[f"launcher.{name}"] = resources[key]
-    for key, name in _NAMES.items():
-        # What is not known yet (a size that follows from inputs) is no number or text.
-        if isinstance(resources.get(key), int | str) and resources[key] != "":
-            settings[f"launcher.{stage}.{name}"] = resources[key]
+    for name, value in job_values(resources).items():
+        settings[f"launcher.{stage}.{name}"] = value
     # JSON keeps an account that looks like a number a text.
     words = [
         f"--set {shlex.quote(f'{key}={json.dumps(value)}')}" for key, value in settings.items()
     ]
     return f"launch {stage} {' '.join(words)}"
+
+
+def job_values(resources: Mapping[str, Any]) -> dict[str, int | str]:
+    """The fields of `JobResources` that a rule's resources give."""
+    return {
+        name: resources[key]
+        for key, name in _NAMES.items()
+        # What is not known yet (a size that follows from inputs) is no number or text.
+        if isinstance(resources.get(key), int | str) and resources[key] != ""
+    }

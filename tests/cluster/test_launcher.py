@@ -194,3 +194,14 @@ def test_the_shipped_profile_fits_the_cluster(experiment: Experiment) -> None:
     other.write_text(profile.read_text().replace("slurm_partition: rtx", "slurm_partition: a40"))
     done = subprocess.run([*command, str(other)], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "evaluate: no partition 'a40'" in done.stdout, done.stderr
+
+
+def test_a_job_that_can_never_run_is_named(experiment: Experiment) -> None:
+    resources = {"partition": "rtx", "minutes": 2000}  # the partition's limit is a day
+    launcher = experiment.start(
+        instances=2, workers=1, launcher={"attempts": 2, "shards": 1, "evaluate": resources}
+    )
+    _, said = launcher.communicate(timeout=120)
+    assert launcher.returncode == 1
+    assert "could not run: PartitionTimeLimit" in said, said
+    wait_for(lambda: not experiment.jobs(), 30, "the cancelling")

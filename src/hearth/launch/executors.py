@@ -28,8 +28,8 @@ _GRACE_SECONDS = 10.0
 class Executor(Protocol):
     """What the launcher needs of a place where jobs run."""
 
-    def submit(self, works: Sequence[Work]) -> None:
-        """Start one job for each of `works`."""
+    def submit(self, works: Sequence[Work]) -> list[str]:
+        """Start one job for each of `works`; their ids."""
         ...
 
     def active(self) -> list[QueuedJob]:
@@ -103,7 +103,7 @@ class Slurm:
         self.queue, self.nice = queue, nice
         self._submitted = 0.0
 
-    def submit(self, works: Sequence[Work]) -> None:
+    def submit(self, works: Sequence[Work]) -> list[str]:
         """Submit one array. Raises LaunchError with sbatch's words if it is refused."""
         from submitit import SlurmExecutor
         from submitit.core.utils import FailedJobError
@@ -111,7 +111,7 @@ class Slurm:
         try:
             executor = SlurmExecutor(self.folder)
             executor.update_parameters(**sbatch_parameters(self.name, self.resources, self.nice))
-            executor.submit_array(works)
+            jobs = executor.submit_array(works)
         except (FailedJobError, FileNotFoundError, RuntimeError) as error:
             raise LaunchError(
                 f"the cluster refused the jobs '{self.name}': {str(error).strip()}\n"
@@ -120,6 +120,7 @@ class Slurm:
             ) from error
         finally:
             self._submitted = time.time()
+        return [job.job_id for job in jobs]
 
     def active(self) -> list[QueuedJob]:
         """By name, from an answer that is younger than the last submission."""
@@ -148,7 +149,7 @@ class Local:
     def __init__(self, folder: Path, resources: JobResources) -> None:
         self.folder, self.resources = folder, resources
 
-    def submit(self, works: Sequence[Work]) -> None:
+    def submit(self, works: Sequence[Work]) -> list[str]:
         """Start a process for each; they share the machine."""
         from submitit import LocalExecutor
 
@@ -159,8 +160,7 @@ class Local:
             stderr_to_stdout=True,
             signal_delay_s=min(_SIGNAL_SECONDS, self.resources.minutes * 60 // 4),
         )
-        for work in works:
-            executor.submit(work)
+        return [executor.submit(work).job_id for work in works]
 
     def active(self) -> list[QueuedJob]:
         """The processes that still run, by the records of those that were started."""

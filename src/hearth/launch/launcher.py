@@ -78,7 +78,7 @@ class Launcher:
                 return
             if jobs is not None:
                 covered, leftovers = self._sort(jobs, set(remaining))
-                self.executor.cancel([job.id for job in leftovers])
+                self._cancel_jobs([job.id for job in leftovers])
                 uncovered = [piece for piece in remaining if piece not in covered]
                 self._report(remaining, jobs)
                 # Jobs that are being cancelled still hold their claims.
@@ -93,11 +93,9 @@ class Launcher:
             time.sleep(self.settings.poll_seconds)
 
     def _look(self) -> list[QueuedJob] | None:
-        """The active jobs; None while the cluster does not answer."""
-        try:
-            jobs = self.executor.active()
-        except LaunchError as error:
-            self._say(f"no word from the cluster, trying again: {error}")
+        """The active jobs, after noting which have ended; None without an answer."""
+        jobs = self._active()
+        if jobs is None:
             return None
         active = {job.id for job in jobs}
         for id in [id for id in self.known if id not in active]:
@@ -106,6 +104,14 @@ class Launcher:
             if job.id not in self.known:
                 self.known[job.id] = work_of(self.folder, job.id)
         return jobs
+
+    def _active(self) -> list[QueuedJob] | None:
+        """The active jobs; None while the cluster does not answer."""
+        try:
+            return self.executor.active()
+        except LaunchError as error:
+            self._say(f"no word from the cluster: {error}")
+            return None
 
     def _note_end(self, id: str, work: Any) -> None:
         """A job is gone: an error that would come again ends the launcher."""
@@ -146,19 +152,24 @@ class Launcher:
         self._say(f"submitting {len(works)} jobs for {len(pieces)} of what is missing")
         self.folder.mkdir(parents=True, exist_ok=True)
         clean(self.folder, kept=list(self.known))
-        self.executor.submit(works)
+        # Also of jobs that end before the next look.
+        self.known.update(zip(self.executor.submit(works), works, strict=True))
 
     def _cancel(self, reason: str) -> None:
-        """Cancel all jobs of the unit; not being able to is said, not raised."""
+        """Cancel all jobs of the unit; without a reason only those that have not begun."""
+        jobs = self._active() or []
+        # The others are done with everything and end by themselves.
+        ids = [job.id for job in jobs if reason or job.state == "PENDING"]
+        if ids and reason:
+            self._say(f"{reason}: {', '.join(ids)}")
+        self._cancel_jobs(ids)
+
+    def _cancel_jobs(self, ids: Sequence[str]) -> None:
+        """Not being able to is said, not raised."""
         try:
-            jobs = self.executor.active()
-            # Jobs that are done with everything end by themselves, unless they wait to begin.
-            ids = [job.id for job in jobs if reason or job.state == "PENDING"]
-            if ids and reason:
-                self._say(f"{reason}: {', '.join(ids)}")
             self.executor.cancel(ids)
         except LaunchError as error:
-            self._say(f"could not cancel the jobs named {self.unit.name}: {error}")
+            self._say(f"could not cancel {', '.join(ids)}: {error}")
 
     def _explain(self) -> str:
         """Why it gives up: how the last job ended, and the end of its log."""

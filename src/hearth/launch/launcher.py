@@ -19,7 +19,7 @@ from hearth.core.launching import LauncherSettings
 from hearth.core.results import Results
 from hearth.core.settings import Settings
 from hearth.launch.executors import Executor, Local, Slurm, clean, log_of, outcome_of, work_of
-from hearth.launch.queue import Queue, QueuedJob
+from hearth.launch.queue import Queue, QueuedJob, command
 from hearth.launch.units import EvaluationUnit, TrainingUnit, Unit
 
 _LOG_LINES = 20
@@ -34,6 +34,7 @@ def launch(unit: EvaluationUnit | TrainingUnit, settings: Settings) -> None:
     wanted = settings.launcher
     resources = unit.resources
     if wanted.executor == "slurm":
+        command(["sbatch", "--version"])  # later, no answer is waited for
         queue = Queue(Results.of(settings).queue, wanted.poll_seconds)
         executor: Executor = Slurm(unit.name, unit.folder, resources, queue, unit.nice())
     elif wanted.executor == "local":

@@ -52,13 +52,15 @@ SchedulerParameters=batch_sched_delay=0,sched_interval=3,bf_interval=5
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 KillWait=10
-MessageTimeout=60
+MessageTimeout=20
 SlurmdTimeout=30
 ReturnToService=2
 GresTypes=gpu
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort={accounting}
+# Which munge socket answers the accounting: the option of AuthInfo is not asked.
+AccountingStoragePass={folder}/munge.socket
 AccountingStorageTRES=gres/gpu
 NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={node1} CPUs=64 RealMemory=500000 \
 Gres=gpu:h200:8
@@ -172,7 +174,7 @@ class Slurm:
                 if daemon.poll() is None:
                     daemon.send_signal(number)
                     with contextlib.suppress(subprocess.TimeoutExpired):
-                        daemon.wait(15)
+                        daemon.wait(5)
             for process in self._jobs():
                 with contextlib.suppress(psutil.Error):
                     process.send_signal(number)

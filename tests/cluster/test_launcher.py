@@ -120,10 +120,11 @@ def test_a_job_without_a_record_is_cancelled(experiment: Experiment) -> None:
     name = job_name(experiment)
     for path in experiment.results()[:2]:
         path.unlink()
-    experiment.slurm.run("sbatch", "--job-name", name, "--output=/dev/null", "--wrap=sleep 300")
-    (orphan,) = experiment.jobs()
+    options = ("--parsable", "--job-name", name, "--output=/dev/null", "--wrap=sleep 300")
+    orphan = experiment.slurm.run("sbatch", *options).strip()
+    assert orphan in experiment.jobs()
     assert complete(experiment.finish(**values))
-    assert orphan not in experiment.jobs()
+    assert orphan not in experiment.jobs("RUNNING", "PENDING")
 
 
 def test_a_refused_submission_says_why(experiment: Experiment) -> None:

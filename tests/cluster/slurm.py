@@ -221,7 +221,7 @@ class Slurm:
         data, user = self.folder / "database", str(self.values["user"])
         self.run(
             "mariadb-install-db", "--no-defaults", f"--datadir={data}", f"--user={user}",
-            "--skip-test-db", "--auth-root-authentication-method=normal",
+            "--skip-test-db", f"--tmpdir={self.folder}", "--auth-root-authentication-method=normal",
         )  # fmt: skip
         self._private(
             "database.sql",
@@ -234,6 +234,7 @@ class Slurm:
             f"--port={self.values['database']}", f"--init-file={self.folder}/database.sql",
             "--innodb-buffer-pool-size=32M", "--innodb-log-file-size=16M", "--skip-log-bin",
             f"--pid-file={self.folder}/database.pid", "--skip-name-resolve",
+            f"--tmpdir={self.folder}",
         )  # fmt: skip
         wait_for(lambda: self._answers(self.values["database"]), 60, "the start of the database")
 

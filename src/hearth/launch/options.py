@@ -60,7 +60,7 @@ def command_for(stage: str, resources: dict[str, Any]) -> str:
         )
     if executor == "none":
         return stage
-    settings = {"launcher.executor": executor}
+    settings: dict[str, int | str] = {"launcher.executor": executor}
     for key, name in _LAUNCHER.items():
         if key in resources:
             settings[f"launcher.{name}"] = resources[key]

@@ -140,7 +140,7 @@ class Slurm:
         }
         self.environment = {
             "SLURM_CONF": str(self.folder / "slurm.conf"),
-            "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin",
+            "PATH": f"{self.folder}/bin:{os.environ['PATH']}:/usr/sbin:/sbin",
         }
         self.daemons: list[subprocess.Popen[bytes]] = []
 
@@ -203,8 +203,13 @@ class Slurm:
         ):  # fmt: skip
             self._private(name, text.format(**self.values).encode())
         self._private("munge.key", secrets.token_bytes(128))
-        for name in ("state", "spool.n1", "spool.n2"):
+        for name in ("state", "spool.n1", "spool.n2", "bin"):
             (self.folder / name).mkdir()
+        # Inside a job Snakemake drops all of Slurm's variables, the configuration's place too.
+        srun = self.folder / "bin" / "srun"
+        place = f"SLURM_CONF={self.environment['SLURM_CONF']}"
+        srun.write_text(f'#!/bin/sh\n{place} exec {shutil.which("srun")} "$@"\n')
+        srun.chmod(0o755)
         for number in range(8):
             path = self.folder / f"gpu{number}"
             try:

@@ -113,7 +113,11 @@ class Results:
         incomplete = self.incomplete_result(evaluation, task)
         return incomplete if incomplete.exists() and not complete.exists() else complete
 
-    # --- logs ---
+    # --- logs, and what a host compiled ---
+    def compiled(self, host: str) -> Path:
+        """JAX's compiled programs: other hosts may lack this one's processor features."""
+        return self.root / "compiled" / host
+
     def log(self, *parts: str) -> Path:
         return self.root.joinpath("logs", *parts[:-1], f"{parts[-1]}.log")
 

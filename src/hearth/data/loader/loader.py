@@ -20,7 +20,7 @@ from hearth.core.errors import DataError, SettingsError
 from hearth.core.lifetime import end_pool_worker_with_parent
 from hearth.core.sections import LoaderSettings
 from hearth.core.statistics import Statistics
-from hearth.data.loader.index import make_index
+from hearth.data.index import make_index
 from hearth.data.loader.order import SampleOrder
 from hearth.data.loader.reading import KeptImages, SampleReader
 

@@ -70,7 +70,7 @@ def empty_bundle(benchmark: Benchmark) -> Bundle:
         action_mean=zeros, action_std=ones, action_q01=-ones, action_q99=ones,
         chunk_mean=np.zeros((HORIZON, width)), chunk_std=np.ones((HORIZON, width)),
         correlation=np.eye(size), gripper_closed=np.zeros((benchmark.task_count, 15, 2), bool),
-        per_timestep=benchmark.robot.per_timestep_mask,
+        per_timestep=benchmark.robot.per_timestep_mask, delta=benchmark.robot.delta_mask,
     )  # fmt: skip
     model = ModelSettings()
     return Bundle(

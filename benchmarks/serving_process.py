@@ -74,7 +74,7 @@ def observation(seed: int) -> dict[str, np.ndarray]:
     return {
         **images,
         benchmark.robot.proprioception_key: proprioception.astype(np.float32),
-        "task_id": np.array([seed % len(benchmark.tasks)]),
+        "task_id": np.array([benchmark.tasks[seed % len(benchmark.tasks)].index]),
     }
 
 

@@ -14,7 +14,7 @@ SNAKEMAKE = $(BIN)/snakemake --configfile $(CONFIG) --profile $(PROFILE) $(if $(
 
 REPORT = $(BIN)/hearth report --config $(CONFIG) $(foreach pair,$(SET),--set $(pair))
 
-.PHONY: help setup demo test test-cluster install-profile check format schemas lock unlock
+.PHONY: help setup demo test test-cluster soak install-profile check format schemas lock unlock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ install-profile: ## let `snakemake --profile slurm` find profiles/slurm from any
 	@mkdir -p "$(PROFILES)"
 	@ln -sfn "$(CURDIR)/profiles/slurm" "$(PROFILES)/slurm"
 	@echo "snakemake --profile slurm: $(PROFILES)/slurm -> $(CURDIR)/profiles/slurm"
+
+soak: $(STAMP) ## the policy server under 100,000 requests and 1,000,000 malformed inputs
+	@$(BIN)/python benchmarks/serving_soak.py
 
 check: $(STAMP) ## formatting, lint, types, import layers, workflow lint
 	@$(BIN)/ruff format --check src tests benchmarks

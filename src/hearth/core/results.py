@@ -128,7 +128,11 @@ class Results:
         """The last answer of the cluster's queue, shared by all launchers of the experiment."""
         return self.root / "jobs" / "queue.json"
 
-    # --- logs ---
+    # --- logs, and what a host compiled ---
+    def compiled(self, host: str) -> Path:
+        """JAX's compiled programs: other hosts may lack this one's processor features."""
+        return self.root / "compiled" / host
+
     def log(self, *parts: str) -> Path:
         return self.root.joinpath("logs", *parts[:-1], f"{parts[-1]}.log")
 

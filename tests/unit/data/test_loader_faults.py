@@ -26,8 +26,9 @@ from loader_setup import (
 
 from hearth.benchmark import Benchmark
 from hearth.core.errors import DataError, StatisticsError
-from hearth.data.loader import Loader, index
-from hearth.data.loader.index import make_index
+from hearth.data import index
+from hearth.data.index import make_index
+from hearth.data.loader import Loader
 
 
 def indices_beside(files: list[Path]) -> list[Path]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import av
 import pytest
 from evaluation_setup import BACKENDS, TASK, played
@@ -111,8 +113,9 @@ def test_a_simulator_that_hangs_is_ended_by_the_watchdog(settings, faults):
 
 def test_a_simulator_that_hangs_while_it_starts_is_given_up(settings, faults):
     (faults / "start").write_text("hang")
+    alone = replace(BACKENDS, server=None)
     with pytest.raises(EvaluationError, match=r"(?s)failed to start .*no sign of life for 2 s"):
-        run(settings(attempts=1, start_timeout_seconds=2))
+        evaluate_task(settings(attempts=1, start_timeout_seconds=2), "trained", TASK, alone)
 
 
 def test_a_simulator_that_cannot_start_ends_the_evaluation(settings, faults):

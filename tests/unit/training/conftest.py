@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
 
@@ -81,19 +80,6 @@ def make_job(settings: Settings, source: Any = batches) -> Job:
         settings=settings, name="main", results=Results.of(settings), benchmark=benchmark,
         tasks=(TASK,), statistics=make_statistics(benchmark), batches=source,
     )  # fmt: skip
-
-
-@pytest.fixture(scope="session", autouse=True)
-def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Every run compiles the same step; here all of them, subprocesses too, compile it once."""
-    folder = tmp_path_factory.mktemp("compilations")
-    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
-    before = [getattr(jax.config, name) for name in names]
-    for name, value in zip(names, (str(folder), 0), strict=True):
-        jax.config.update(name, value)
-    yield folder
-    for name, value in zip(names, before, strict=True):
-        jax.config.update(name, value)
 
 
 @pytest.fixture

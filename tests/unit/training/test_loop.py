@@ -25,6 +25,8 @@ from hearth.training.scalars import read_lines
 
 from .conftest import TASK, batches, make_batch, make_job, make_settings
 
+pytestmark = pytest.mark.xdist_group("training")  # its fixture is a whole training
+
 
 def metrics(root: Path) -> list[dict[str, float]]:
     """The run's records without wall time."""
@@ -102,14 +104,11 @@ def test_stopped_and_resumed_is_the_same_run(
 _SCRIPT = """
 import sys
 from pathlib import Path
-import jax
-jax.config.update("jax_compilation_cache_dir", sys.argv[2])
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 from tests_training.conftest import make_job, make_settings
 from tests_training.test_loop import killed
 from hearth.training.loop import fit
-source = {"source": killed(Path(sys.argv[1]))} if sys.argv[3] == "kill" else {}
-fit(make_job(make_settings(Path(sys.argv[1]), devices=int(sys.argv[4])), **source))
+source = {"source": killed(Path(sys.argv[1]))} if sys.argv[2] == "kill" else {}
+fit(make_job(make_settings(Path(sys.argv[1]), devices=int(sys.argv[3])), **source))
 """
 
 
@@ -127,24 +126,20 @@ def killed(root: Path) -> Any:
     return source
 
 
-def run_script(
-    tmp_path: Path, cache: Path, mode: str, devices: int
-) -> subprocess.CompletedProcess[str]:
+def run_script(tmp_path: Path, mode: str, devices: int) -> subprocess.CompletedProcess[str]:
     link = tmp_path / "modules" / "tests_training"
     link.parent.mkdir()
     link.symlink_to(Path(__file__).parent)
     flags = f"--xla_force_host_platform_device_count={devices}" if devices > 1 else ""
     return subprocess.run(
-        [sys.executable, "-c", _SCRIPT, str(tmp_path / "results"), str(cache), mode, str(devices)],
+        [sys.executable, "-c", _SCRIPT, str(tmp_path / "results"), mode, str(devices)],
         env={**os.environ, "PYTHONPATH": str(link.parent), "XLA_FLAGS": flags},
         capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
 
 
-def test_killed_and_resumed_is_the_same_run(
-    tmp_path: Path, reference: Path, compilation_cache: Path
-) -> None:
-    done = run_script(tmp_path, compilation_cache, "kill", 1)
+def test_killed_and_resumed_is_the_same_run(tmp_path: Path, reference: Path) -> None:
+    done = run_script(tmp_path, "kill", 1)
     assert done.returncode == -signal.SIGKILL, done.stderr
     root = tmp_path / "results"
     assert not (root / "test/runs/main/finished.json").exists()
@@ -154,10 +149,8 @@ def test_killed_and_resumed_is_the_same_run(
     assert marker(root)["bundle_hash"] == marker(reference)["bundle_hash"]
 
 
-def test_two_devices_train_the_same_network(
-    tmp_path: Path, reference: Path, compilation_cache: Path
-) -> None:
-    done = run_script(tmp_path, compilation_cache, "train", 2)
+def test_two_devices_train_the_same_network(tmp_path: Path, reference: Path) -> None:
+    done = run_script(tmp_path, "train", 2)
     assert done.returncode == 0, done.stderr
     for one, two in zip(metrics(reference), metrics(tmp_path / "results"), strict=True):
         assert two["total"] == pytest.approx(one["total"], rel=1e-3)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,8 @@ from jax.sharding import AbstractMesh, PartitionSpec
 from hearth.core.errors import TrainingError
 from hearth.training.sharding import AXIS, SMALLEST_SHARDED, array_sharding, make_mesh
 from hearth.training.step import cut
+
+pytestmark = pytest.mark.xdist_group("sharding")  # its fixture trains on eight devices
 
 EIGHT: Any = AbstractMesh((8,), (AXIS,))
 
@@ -66,15 +67,14 @@ def test_parts_of_a_batch_hold_each_sample_once() -> None:
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory, compilation_cache: Path) -> dict[str, Any]:
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What sharded_run.py saw on 8, 2 and 1 devices."""
-    environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(compilation_cache)}
     done = subprocess.run(
         [
             sys.executable, "-m", "tests.unit.training.sharded_run",
             str(tmp_path_factory.mktemp("checkpoints")),
         ],
-        env=environment, cwd=Path(__file__).parents[3], capture_output=True, text=True,
+        cwd=Path(__file__).parents[3], capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])

@@ -1,4 +1,4 @@
-"""The training loader: an index of byte positions, an order, readers, and grain to run ahead."""
+"""The training loader: an order, readers of indexed files, and grain to run ahead."""
 
 from hearth.data.loader.loader import Batch, Loader
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from hearth.core.errors import DataError, SettingsError
 from hearth.core.lifetime import end_pool_worker_with_parent
 from hearth.core.sections import LoaderSettings
 from hearth.core.statistics import Statistics
-from hearth.data.loader.index import make_index
+from hearth.data.index import make_index
 from hearth.data.loader.order import SampleOrder
 from hearth.data.loader.reading import KeptImages, SampleReader
 
@@ -146,7 +146,7 @@ class Loader:
         ]
         return {name: read(samples) for name, read in zip(self.index.cameras, take, strict=True)}
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Generator[Batch]:
         """Yield the batches of `start`, `start + 1`... without end, read ahead as set.
 
         Raises:

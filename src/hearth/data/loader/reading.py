@@ -10,7 +10,7 @@ import numpy as np
 
 from hearth.core.errors import DataError
 from hearth.data.frames import Blob, decode_slots
-from hearth.data.loader.index import CODECS, Index, IndexedFile
+from hearth.data.index import CODECS, Index, IndexedFile
 
 _AGAIN = "delete the file and prepare the task again"
 

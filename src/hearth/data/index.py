@@ -2,7 +2,8 @@
 
 With it a batch is read by plain `pread`s: no HDF5 call, no lock of the HDF5 library between
 threads, and nothing held in memory but some 200 bytes an episode. Looking into an HDF5 file takes
-about a millisecond an episode, so each file's index is kept beside it, in `.<file>.index.npy`.
+about a millisecond an episode, so each file's index is kept beside it, in `.<file>.index.npy`:
+`hearth prepare` writes it, and whoever finds it missing or outdated makes it anew.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ def make_index(paths: Sequence[Path], benchmark: Benchmark, *, held_out: bool) -
     """
     files, records = [], []
     for number, path in enumerate(paths):
-        file, episodes = _index_file(path, benchmark)
+        file, episodes = index_file(path, benchmark)
         episodes["file"] = number
         files.append(file)
         records.append(episodes)
@@ -117,8 +118,14 @@ def make_index(paths: Sequence[Path], benchmark: Benchmark, *, held_out: bool) -
     return Index(tuple(files), tuple(benchmark.cameras), sizes.pop(), chosen, first)
 
 
-def _index_file(path: Path, benchmark: Benchmark) -> tuple[IndexedFile, np.ndarray]:
-    """The kept index of a file if it belongs to the file's present content, or a new one."""
+def index_file(path: Path, benchmark: Benchmark) -> tuple[IndexedFile, np.ndarray]:
+    """The kept index of a file if it belongs to the file's present content, or a new one.
+
+    A new one is kept where the folder may be written.
+
+    Raises:
+        DataError: the file is missing, damaged, or of another benchmark or robot.
+    """
     with open_file(path) as file:
         # The status before the content: a change in between makes the index stale, not wrong.
         status = path.stat()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -22,11 +23,13 @@ from hearth.core.errors import (
 from hearth.launch.queue import command
 
 if TYPE_CHECKING:
+    from hearth.core.settings import Settings
     from hearth.evaluation.run import Backends
 
 Key = tuple[int, int]  # (instance id, rollout id)
 # Another node may do better.
 _PASSING = (EvaluationError, SimulationError, ServingError, StorageError)
+_COMPILED = "JAX_COMPILATION_CACHE_DIR"
 _REQUEUED_SECONDS = 120.0  # how long Slurm may take to end a job that it requeues
 
 
@@ -63,8 +66,10 @@ class EvaluationShard:
         from hearth.core.settings import load_settings
         from hearth.evaluation.run import evaluate_task
 
+        settings = load_settings(Path(self.config))
+        keep_compiled(settings)
         evaluate_task(
-            load_settings(Path(self.config)), self.evaluation, self.task, self.backends,
+            settings, self.evaluation, self.task, self.backends,
             episodes=self.episodes, part=self.part,
         )  # fmt: skip
 
@@ -84,9 +89,25 @@ class TrainingJob:
 
     def _train(self) -> None:
         from hearth.core.settings import load_settings
+
+        settings = load_settings(Path(self.config))
+        keep_compiled(settings)
         from hearth.training.loop import train
 
-        train(load_settings(Path(self.config)), self.run)
+        train(settings, self.run)
+
+
+def keep_compiled(settings: Settings) -> None:
+    """Let the next job on this node find what this one compiles; before JAX is imported.
+
+    The rule that started the launcher named the folder of its own host, whose processor may differ
+    from this node's. A folder that the user chose stays.
+    """
+    from hearth.core.results import Results
+
+    folder = Results.of(settings).compiled(socket.gethostname()).absolute()
+    if Path(os.environ.get(_COMPILED, folder)).parent == folder.parent:
+        os.environ[_COMPILED] = str(folder)
 
 
 def _in_job(work: Callable[[], Any], requeue: bool) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from hearth.launch.executors import sbatch_parameters
 from hearth.launch.options import command_for
 from hearth.launch.queue import Queue, QueuedJob, parse_queue
 from hearth.launch.shards import split
+from hearth.launch.work import keep_compiled
 
 GOLDEN = Path(__file__).parent / "golden"
 TRAIN = JobResources(
@@ -117,3 +119,17 @@ def test_shards_are_of_equal_length() -> None:
     assert loads == sorted(loads, reverse=True)
     assert split({"a": 1.0}, 5) == [["a"]]
     assert split({}, 5) == []
+
+
+@pytest.mark.parametrize("chosen", [None, "compiled/login", "mine/cache"])
+def test_what_a_job_compiles_is_kept_for_its_own_node(
+    chosen: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {"experiment": "x", "results": str(tmp_path), "benchmark": "household"}
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "x" / chosen))
+    monkeypatch.setattr("socket.gethostname", lambda: "n1")
+    keep_compiled(validate_settings(values, source="test"))
+    kept = Path(os.environ["JAX_COMPILATION_CACHE_DIR"]).relative_to(tmp_path / "x")
+    assert str(kept) == ("mine/cache" if chosen == "mine/cache" else "compiled/n1")

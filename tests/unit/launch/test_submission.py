@@ -125,7 +125,9 @@ def test_shards_are_of_equal_length() -> None:
 def test_what_a_job_compiles_is_kept_for_its_own_node(
     chosen: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    values = {"experiment": "x", "results": str(tmp_path), "benchmark": "household"}
+    values = {
+        "experiment": "x", "results": str(tmp_path), "benchmark": "household", "demonstrations": {},
+    }  # fmt: skip
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
     if chosen is not None:
         monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "x" / chosen))

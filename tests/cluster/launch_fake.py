@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from hearth.launch.units import EvaluationUnit
 
 
 def main() -> int:
+    # A shell that starts the tests in the background has switched Ctrl-C off.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     values = json.loads(sys.argv[2])
     launcher = LauncherSettings.model_validate(values.pop("launcher"))
     settings = make_settings(Path(sys.argv[1]), **values)

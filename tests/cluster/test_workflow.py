@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,10 +96,13 @@ def test_a_second_run_with_the_installed_profile_has_nothing_to_do(
 @pytest.mark.timeout(900)
 def test_a_preempted_training_goes_on_with_the_same_losses(workflow: Workflow) -> None:
     slurm = workflow.slurm
-    discard = [*workflow.hearth("train"), "--run", "main"]
-    subprocess.run(discard, cwd=workflow.folder, check=True, capture_output=True, timeout=400)
+    run = workflow.results / "runs/main"
+    # Both begin anew: the learning rate follows from the number of steps.
+    shutil.rmtree(run)
+    command = [*workflow.hearth("train"), "--run", "main"]
+    subprocess.run(command, cwd=workflow.folder, check=True, capture_output=True, timeout=400)
     undisturbed = workflow.losses()
-    subprocess.run(["rm", "-rf", str(workflow.results / "runs/main")], check=True)
+    shutil.rmtree(run)
     launch = [
         *workflow.hearth("launch", "train"), "--run", "main",
         "--set", "launcher.executor=slurm", "--set", "launcher.poll_seconds=2",
@@ -107,8 +111,7 @@ def test_a_preempted_training_goes_on_with_the_same_losses(workflow: Workflow) -
     launcher = subprocess.Popen(
         launch, cwd=workflow.folder, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
     )
-    checkpoints = workflow.results / "runs/main/checkpoints"
-    wait_for(lambda: (checkpoints / "10").is_dir(), 300, "the first checkpoint")
+    wait_for(lambda: (run / "checkpoints/10").is_dir(), 300, "the first checkpoint")
     job = slurm.run("squeue", "-h", "-p", "h200", "-o", "%i").strip()
     slurm.run("sbatch", "-p", "urgent", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 5")
     state = ("squeue", "-h", "-j", job, "-o", "%T")

@@ -56,7 +56,7 @@ class FakeEnvironment:
             log.write(f"{instance_id} {os.getpid()} {start_noise_seed}\n")
         return self._observation()
 
-    def step(self, action: np.ndarray) -> Step:
+    def step(self, action: np.ndarray, *, observe: bool = True) -> Step:
         assert action.shape == (23,) and action[0] == self.steps, action
         if self.steps == 2:
             self._fault()
@@ -64,7 +64,7 @@ class FakeEnvironment:
         self.steps += 1
         done = self.steps >= STEPS_TO_SUCCESS
         success = done and self.instance_id % 2 == 1
-        return Step(self._observation(), success, done and not success)
+        return Step(self._observation() if observe else {}, success, done and not success)
 
     def _fault(self) -> None:
         for name in (f"instance_{self.instance_id}", f"once_{self.instance_id}"):

@@ -16,6 +16,8 @@ from hearth.evaluation.video import video_file
 class Counting:
     """Sends the actions that the stand-in environment expects; keeps what it was shown."""
 
+    looks = True
+
     def reset(self, environment) -> None:
         self.count, self.tasks = 0, []
 

@@ -91,6 +91,8 @@ class Pairing:
     def strata(self, first: Evaluation, second: Evaluation) -> dict[str, np.ndarray]:
         """Per task the differences first - second of the instances that both were due to play."""
         names = first.name, second.name
+        if first.name > second.name:
+            return {task: -values for task, values in self.strata(second, first).items()}
         if names not in self._strata:
             self._strata[names] = scoring.paired_differences(first, second)
         return self._strata[names]

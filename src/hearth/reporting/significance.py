@@ -18,13 +18,17 @@ _LARGEST_EFFECT = 2.0  # beyond, five instances are enough, and the solver has n
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted so that the chance of any false claim among them stays within the level."""
-    if not p_values:
-        return []
-    from statsmodels.stats.multitest import multipletests  # heavy: only when comparing
+    """p-values adjusted so that the chance of any false claim among them stays within the level.
 
-    adjusted = multipletests(p_values, method="holm")[1]
-    return np.asarray(adjusted, dtype=float).tolist()
+    Holm's step-down: the i-th smallest of m times m - i + 1, never less than the one before. (That
+    of statsmodels, the oracle of the tests, collects garbage at each call: a quarter of a second.)
+    """
+    values = np.asarray(p_values, dtype=float)
+    order = np.argsort(values, kind="stable")
+    steps = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(steps, 1.0)
+    return adjusted.tolist()
 
 
 def compact_letters(names: Sequence[str], different: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from statsmodels.stats.multitest import multipletests
 
 from hearth.reporting.significance import compact_letters, holm, instances_to_settle, noise
 
@@ -15,6 +16,12 @@ def test_holm_by_hand():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.6, 0.7]) == pytest.approx([1.0, 1.0])
     assert holm([]) == []
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_holm_is_that_of_statsmodels(seed):
+    p_values = np.random.default_rng(seed).random(30).round(1) ** 3
+    assert holm(list(p_values)) == pytest.approx(multipletests(p_values, method="holm")[1])
 
 
 @pytest.mark.parametrize(

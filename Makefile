@@ -12,7 +12,7 @@ SNAKEMAKE = $(BIN)/snakemake --configfile $(CONFIG) --profile $(PROFILE) $(if $(
 
 REPORT = $(BIN)/hearth report --config $(CONFIG) $(foreach pair,$(SET),--set $(pair))
 
-.PHONY: help setup demo test check format schemas lock unlock
+.PHONY: help setup demo test soak check format schemas lock unlock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ $(TEST_STAMP): $(STAMP)
 
 test: $(TEST_STAMP) ## all tests
 	@$(BIN)/pytest -n auto --dist loadgroup
+
+soak: $(STAMP) ## the policy server under 100,000 requests and 1,000,000 malformed inputs
+	@$(BIN)/python benchmarks/serving_soak.py
 
 check: $(STAMP) ## formatting, lint, types, import layers, workflow lint
 	@$(BIN)/ruff format --check src tests benchmarks

@@ -86,7 +86,7 @@ def row_by_row(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).split("\n\n")[0])
     parser.add_argument("--episodes", type=int, default=20)
     parser.add_argument("--frames", type=int, default=8000, help="of an episode")
     parser.add_argument("--rows", type=int, default=400, help="frames of the plain implementation")

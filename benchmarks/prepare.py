@@ -135,7 +135,7 @@ def compare(folder: Path, videos: list[Path], size: int, codec: str, rounds: int
     path = results.episodes(TASK)
     reader, tables = FrameReader(path), read_tables(path)
     random = np.random.default_rng(0)
-    wanted = [(tables[i].index, random.integers(len(tables[i].frame_index)))
+    wanted = [(tables[i].index, int(random.integers(len(tables[i].frame_index))))
               for i in random.integers(0, len(tables), 200)]  # fmt: skip
     reads = clock(lambda: [reader.read_frames(e, "head", [s]) for e, s in wanted])
     images = sum(len(table.frame_index) for table in tables) * 3

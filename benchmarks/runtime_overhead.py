@@ -6,6 +6,8 @@ wrapper: one that resizes every camera image with Pillow at every step, as publi
 The network is replaced by a chunk that is ready at once; everything else is the real runtime with
 the report's settings (26 actions in 20 steps, inpainting, voting, gripper rule). Observations hold
 the evaluator's native images, uint8 with an alpha channel (one of 720x720 and two of 480x480).
+Native images are resized in the compiled program of the network: its share is printed by itself,
+for the default device of this machine.
 Both are timed in turns within one run, so a machine that others use slows both alike.
 CPU time (of all threads) says what a call costs where wall time mostly says who else is computing.
 """
@@ -17,6 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import jax
 import numpy as np
 from PIL import Image
 
@@ -25,6 +28,7 @@ from hearth.core.sections import ModelSettings, RuntimeSettings
 from hearth.core.statistics import Statistics
 from hearth.model import presets
 from hearth.policy.bundle import Bundle
+from hearth.policy.resizing import resize_on_device
 from hearth.policy.runner import Prediction, Request
 from hearth.policy.runtime import Policy
 
@@ -70,7 +74,7 @@ def empty_bundle(benchmark: Benchmark) -> Bundle:
         action_mean=zeros, action_std=ones, action_q01=-ones, action_q99=ones,
         chunk_mean=np.zeros((HORIZON, width)), chunk_std=np.ones((HORIZON, width)),
         correlation=np.eye(size), gripper_closed=np.zeros((benchmark.task_count, 15, 2), bool),
-        per_timestep=benchmark.robot.per_timestep_mask,
+        per_timestep=benchmark.robot.per_timestep_mask, delta=benchmark.robot.delta_mask,
     )  # fmt: skip
     model = ModelSettings()
     return Bundle(
@@ -137,6 +141,20 @@ def measure(benchmark: Benchmark, chunks: int) -> Timings:
     }
 
 
+def measure_resizing(benchmark: Benchmark, rounds: int) -> np.ndarray:
+    """Wall milliseconds [rounds] of resizing the native images of a chunk on the default device."""
+    native = native_observation(benchmark)
+    images = [native[camera.observation_key][None] for camera in benchmark.cameras.values()]
+    resize = jax.jit(lambda several: [resize_on_device(image, SIZE) for image in several])
+    jax.block_until_ready(resize(images))
+    found = []
+    for _ in range(rounds):
+        before = time.perf_counter()
+        jax.block_until_ready(resize(images))
+        found.append(1e3 * (time.perf_counter() - before))
+    return np.asarray(found)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -153,6 +171,11 @@ def main() -> None:
                 f"{name:15} {kind:10} wall median {wall:7.3f} best {best[0]:7.3f} ms, "
                 f"CPU median {processor:7.3f} best {best[1]:7.3f} ms"
             )
+    resizing = measure_resizing(load_benchmark(arguments.benchmark), 50)
+    print(
+        f"resizing on {jax.devices()[0].device_kind}: wall median {np.median(resizing):.3f} "
+        f"best {resizing.min():.3f} ms"
+    )
     for kind in ("re-plan", "other step"):
         plain, runtime = found["plain wrapper"][kind], found["runtime"][kind]
         wall, processor = np.median(plain, axis=0) / np.median(runtime, axis=0)

@@ -40,7 +40,7 @@ def milliseconds_per_step(task: str, benchmark, sizes: dict, quality, steps: int
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--image-size", type=int, default=64)
     parser.add_argument("--benchmark", default="household")

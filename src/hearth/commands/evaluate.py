@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hearth.commands.options import add_command, settings_of, tasks_of
+from hearth.serving.options import add_options
 
 
 def _add_serve(subparsers: Any) -> None:
@@ -14,15 +15,7 @@ def _add_serve(subparsers: Any) -> None:
         "serve", help="serve a policy bundle to the official evaluators (websocket)"
     )
     parser.set_defaults(command=_serve)
-    parser.add_argument(
-        "--policy", type=Path, required=True,
-        help="a policy bundle folder, or a YAML file {bundles: {task: folder}, resident_bytes: N}",
-    )  # fmt: skip
-    parser.add_argument("--host", default="127.0.0.1", help="bind address (default: loopback)")
-    parser.add_argument("--port", type=int, default=8000, help="0 chooses a free port")
-    parser.add_argument("--task", help="the task, where observations carry no task_id")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--runtime", default="{}", help="runtime settings as a JSON object")
+    add_options(parser)
 
 
 def _serve(options: argparse.Namespace) -> int:

@@ -282,6 +282,29 @@ class SwitchedPolicy(Section):
     resident_bytes: PositiveInt | None = None  # of parameters in all that stay loaded
 
 
+class ServingSettings(Section):
+    """How the policy server gathers requests, and what it refuses."""
+
+    batch_window_milliseconds: NonNegativeFloat = 3.0  # the longest wait of a request for others
+    # Rows of a prediction, each compiled at the start. With one size alone, what a client gets is
+    # bit for bit what it would get alone; with several, within rounding (1e-5).
+    batch_sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1, 4, 16)
+    connections: PositiveInt = 256  # at once; more are refused
+    # Of one request; three 720-pixel cameras with depth are some 10 MB.
+    message_bytes: Annotated[int, Field(ge=1, le=64 * 2**20)] = 64 * 2**20
+    # On a port that evaluators share, how long a lost connection may still come back; until then a
+    # connection that goes on without a reset is ambiguous and refused.
+    reconnect_seconds: NonNegativeFloat = 60.0
+    drain_seconds: NonNegativeFloat = 0.0  # after SIGTERM, for episodes under way to end
+
+    @field_validator("batch_sizes")
+    @classmethod
+    def _check_sizes(cls, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        if list(sizes) != sorted(set(sizes)):
+            raise ValueError(f"batch_sizes {list(sizes)} must rise, such as [1, 4, 16]")
+        return sizes
+
+
 class EvaluationSettings(Section):
     """A named evaluation: a policy on a split."""
 

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-
 import numpy as np
 from PIL import Image
-
-_SMALL = 128 * 128  # pixels of all images; below it threads cost more than they save
 
 
 def resize_with_padding(image: np.ndarray, size: int) -> np.ndarray:
@@ -22,26 +15,26 @@ def resize_with_padding(image: np.ndarray, size: int) -> np.ndarray:
     height, width, channels = image.shape
     if (height, width) == (size, size):
         return image if channels == 3 else _pixels(_picture(image))
-    longest = max(height, width)
-    rows, columns = max(1, height * size // longest), max(1, width * size // longest)
+    rows, columns = fitted_size(height, width, size)
     small = _pixels(_picture(image).resize((columns, rows), Image.Resampling.BILINEAR))
     if rows == columns == size:
         return small
     padded = np.zeros((size, size, 3), dtype=np.uint8)
-    top, left = (size - rows) // 2, (size - columns) // 2
+    top, left = margins(rows, size)[0], margins(columns, size)[0]
     padded[top : top + rows, left : left + columns] = small
     return padded
 
 
-def resize_images(images: Mapping[str, np.ndarray], size: int) -> dict[str, np.ndarray]:
-    """`resize_with_padding` of several images, side by side on several cores where that pays."""
-    pending = [image for image in images.values() if image.shape[:2] != (size, size)]
-    if sum(image.shape[0] * image.shape[1] for image in pending) <= _SMALL or _cores() == 1:
-        return {name: resize_with_padding(image, size) for name, image in images.items()}
-    # The largest first: it decides how long all of them take.
-    names = sorted(images, key=lambda name: -images[name].size)
-    futures = {name: _threads().submit(resize_with_padding, images[name], size) for name in names}
-    return {name: futures[name].result() for name in images}
+def fitted_size(height: int, width: int, size: int) -> tuple[int, int]:
+    """Rows and columns of an image whose longer side has become `size` pixels."""
+    longest = max(height, width)
+    return max(1, height * size // longest), max(1, width * size // longest)
+
+
+def margins(length: int, size: int) -> tuple[int, int]:
+    """Black pixels before and behind `length` pixels in the middle of `size`."""
+    before = (size - length) // 2
+    return before, size - length - before
 
 
 def _picture(image: np.ndarray) -> Image.Image:
@@ -58,13 +51,3 @@ def _pixels(picture: Image.Image) -> np.ndarray:
     """uint8[h, w, 3]: Pillow packs three of four channels ten times as fast as a NumPy slice."""
     content = picture.tobytes("raw", "RGB")
     return np.frombuffer(content, np.uint8).reshape(picture.height, picture.width, 3)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@cache
-def _threads() -> ThreadPoolExecutor:
-    """Pillow releases the interpreter lock while it filters."""
-    return ThreadPoolExecutor(min(8, _cores()), thread_name_prefix="resize")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from hearth.evaluation.video import video_file
 from hearth.serving.client import PolicyClient
 from hearth.simulation.environment import Environment, Observation
 
-VIDEO_STRIDE = 3  # every third control step: 10 frames a second show what happened
+VIDEO_STRIDE = 5  # every fifth control step: 6 frames a second show what happened
 OFFICIAL_KEYS = ("q_score", "time", "agent_distance", "normalized_agent_distance")
 
 
@@ -26,22 +27,41 @@ class Actor(Protocol):
         """Start an episode on a freshly reset environment."""
         ...
 
+    @property
+    def looks(self) -> bool:
+        """Whether the next `act` reads its observation; otherwise an empty one will do."""
+        ...
+
     def act(self, observation: Observation, environment: Environment) -> np.ndarray:
         """The action (D,) for this observation."""
         ...
 
 
 class ServerActor:
-    """A policy behind the websocket protocol. Sees the observation and nothing else."""
+    """A policy behind the websocket protocol. Sees the observation and nothing else.
 
-    def __init__(self, client: PolicyClient) -> None:
-        self.client = client
+    Args:
+        client: the connection.
+        steps_ahead: how many planned actions to ask for at once. What the policy has planned does
+            not depend on observations in between, so the episode stays the same.
+    """
+
+    def __init__(self, client: PolicyClient, steps_ahead: int = 1) -> None:
+        self.client, self.steps_ahead = client, steps_ahead
+        self._planned: deque[np.ndarray] = deque()
 
     def reset(self, environment: Environment) -> None:
+        self._planned.clear()
         self.client.reset()
 
+    @property
+    def looks(self) -> bool:
+        return not self._planned
+
     def act(self, observation: Observation, environment: Environment) -> np.ndarray:
-        return self.client.act(observation)
+        if not self._planned:
+            self._planned.extend(self.client.plan(observation, self.steps_ahead))
+        return self._planned.popleft()
 
 
 class ExpertActor:
@@ -51,6 +71,7 @@ class ExpertActor:
         from hearth.simulation.household import experts
 
         self.expert = experts.create(task)
+        self.looks = False
 
     def reset(self, environment: Environment) -> None:
         self.expert.reset(environment)
@@ -112,8 +133,10 @@ def run_episode(
         record(0)
         steps = 0
         while steps < job.time_limit:
-            observation.setdefault("task_id", task_id)
-            step = environment.step(actor.act(observation, environment))
+            if actor.looks:
+                observation.setdefault("task_id", task_id)
+            action = actor.act(observation, environment)
+            step = environment.step(action, observe=actor.looks)
             observation, terminated = step.observation, step.terminated
             steps += 1
             on_step(steps)

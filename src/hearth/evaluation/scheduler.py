@@ -19,6 +19,7 @@ from hearth.evaluation import identity
 from hearth.evaluation.episode import EpisodeJob, crashed_result
 from hearth.evaluation.processes import PolicyServer, WorkerProcess, describe_exit
 from hearth.evaluation.worker import Assignment, Setup
+from hearth.policy.compression import executed_steps
 
 _TICK_SECONDS = 0.5
 
@@ -109,6 +110,7 @@ class Scheduler:
 
     def _setup(self) -> Setup:
         expert = self.backends.server is None
+        runtime = self.settings.runtime_for(self.evaluation)
         return Setup(
             task=self.task,
             benchmark=self.benchmark.model_dump(mode="json"),
@@ -117,6 +119,7 @@ class Scheduler:
             expert=expert,
             # Shorter than the watchdog, so that a hanging server is told from a hanging simulator.
             answer_seconds=0.8 * self.wanted.step_timeout_seconds,
+            steps_ahead=executed_steps(runtime.actions_to_execute, runtime.compression),
         )
 
     def _assign(self) -> None:

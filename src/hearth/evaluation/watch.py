@@ -19,6 +19,8 @@ from hearth.simulation.environment import Environment, Observation
 class _PolicyActor:
     """A policy in this process, without a server."""
 
+    looks = True
+
     def __init__(self, path: Path, settings: Settings, benchmark: Benchmark, task: str) -> None:
         from hearth.policy import bundle as bundles
         from hearth.policy.runtime import Policy

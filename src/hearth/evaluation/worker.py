@@ -45,6 +45,7 @@ class Setup:
         image_size: camera images [pixels]; None renders no camera.
         expert: the scripted expert acts; otherwise a policy server does.
         answer_seconds: the longest wait for one answer of the policy server.
+        steps_ahead: how many planned actions to ask the server for at once.
     """
 
     task: str
@@ -53,6 +54,7 @@ class Setup:
     image_size: int | None
     expert: bool
     answer_seconds: float
+    steps_ahead: int = 1
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,8 @@ class Worker:
                 host, port, self.setup.answer_seconds, self.setup.answer_seconds
             ) as client:
                 provenance["device"] = client.metadata.get("device")
-                result = self._run(environment, ServerActor(client), job, path)
+                actor = ServerActor(client, self.setup.steps_ahead)
+                result = self._run(environment, actor, job, path)
         provenance["end_time"] = _now()
         write_json(path, {**result, "provenance": provenance})
         self.events.send("finished", status=result["status"], q=result["q_score"]["final"])

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from hearth.benchmark.benchmark import Benchmark
+from hearth.benchmark.benchmark import Benchmark, Camera
 from hearth.core.errors import ServingError, choices
-from hearth.data.resize import resize_images
+from hearth.data.resize import resize_with_padding
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class Reading:
     """One observation.
 
     Attributes:
-        images: per camera uint8[size, size, 3].
+        images: per camera uint8[h, w, 3 or 4] of the camera's or the network's size; the compiled
+            program brings them to the network's.
         state: float32[D], in the units of the actions, not normalised.
     """
 
@@ -35,9 +36,8 @@ def read_observation(
     Raises:
         ServingError: a key is missing or an array has the wrong shape or type.
     """
-    cameras = {
-        name: _image(observation, camera.observation_key)
-        for name, camera in benchmark.cameras.items()
+    images = {
+        name: _image(observation, camera, image_size) for name, camera in benchmark.cameras.items()
     }
     robot = benchmark.robot
     proprioception = np.asarray(_get(observation, robot.proprioception_key)).reshape(-1)
@@ -48,7 +48,6 @@ def read_observation(
         )
     if not np.isfinite(proprioception).all():
         raise ServingError(f"'{robot.proprioception_key}' holds values that are not finite")
-    images = resize_images(cameras, image_size)
     return Reading(images, robot.state_from_proprioception(proprioception))
 
 
@@ -86,7 +85,12 @@ def _get(observation: Mapping[str, Any], key: str) -> Any:
     return observation[key]
 
 
-def _image(observation: Mapping[str, Any], key: str) -> np.ndarray:
+def _image(observation: Mapping[str, Any], camera: Camera, size: int) -> np.ndarray:
+    """An image of the camera's or the network's size as it is; others are resized, so that only a
+
+    few sizes are ever compiled.
+    """
+    key = camera.observation_key
     image = np.asarray(_get(observation, key))
     if image.ndim == 4 and image.shape[0] == 1:
         image = image[0]
@@ -94,4 +98,6 @@ def _image(observation: Mapping[str, Any], key: str) -> np.ndarray:
         raise ServingError(
             f"'{key}' must be uint8[height, width, 3 or 4], not {image.dtype}{list(image.shape)}"
         )
-    return image
+    if image.shape[:2] in ((camera.height, camera.width), (size, size)):
+        return image
+    return resize_with_padding(image, size)

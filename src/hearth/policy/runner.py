@@ -13,11 +13,13 @@ import numpy as np
 
 from hearth.core.errors import ServingError
 from hearth.core.sections import RuntimeSettings
+from hearth.data.resize import resize_with_padding
 from hearth.model.configuration import ModelConfig
 from hearth.model.inpainting import DEFAULT_RULES, Inpainting, InpaintingRules
 from hearth.model.sampling import sample_actions
 from hearth.policy.bundle import Bundle
 from hearth.policy.network import NetworkDefinition, Parameters
+from hearth.policy.resizing import resize_on_device
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Request:
     """One robot's question for a chunk.
 
     Attributes:
-        images: per camera uint8[size, size, 3].
+        images: per camera uint8[h, w, 3 or 4]; what is not of the network's size is resized.
         state: float32[D], normalised.
         task, stage: task index and current stage.
         seed, index: of the episode, and of the prediction within it; they alone fix the noise.
@@ -153,7 +155,7 @@ class PolicyRunner:
         actions, logits = self._sample(
             self._parameters,
             self._cholesky,
-            _observation(rows),
+            _observation(rows, self.bundle.image_size),
             np.asarray([[row.seed, row.index] for row in rows], np.uint32),
             _inpainting(rows, self.bundle.config),
             sampling=sampling,
@@ -162,13 +164,21 @@ class PolicyRunner:
         return [Prediction(actions[row], logits[row]) for row in range(len(requests))]
 
 
-def _observation(rows: Sequence[Request]) -> dict:
+def _observation(rows: Sequence[Request], image_size: int) -> dict:
+    images = {name: [row.images[name] for row in rows] for name in rows[0].images}
     return {
-        "images": {name: np.stack([row.images[name] for row in rows]) for name in rows[0].images},
+        "images": {name: _stacked(several, image_size) for name, several in images.items()},
         "state": np.stack([np.asarray(row.state, np.float32) for row in rows]),
         "task": np.asarray([row.task for row in rows], np.int32),
         "stage": np.asarray([row.stage for row in rows], np.int32),
     }
+
+
+def _stacked(images: Sequence[np.ndarray], size: int) -> np.ndarray:
+    """Images of one camera as one array; unequal ones are brought to the network's size first."""
+    if len({image.shape for image in images}) > 1:
+        images = [resize_with_padding(image, size) for image in images]
+    return np.stack(images)
 
 
 def _inpainting(rows: Sequence[Request], config: ModelConfig) -> Inpainting | None:
@@ -202,11 +212,15 @@ def _sampler(config: ModelConfig) -> tuple[NetworkDefinition, Callable[..., tupl
         keys = jax.vmap(lambda pair: jax.random.fold_in(jax.random.key(pair[0]), pair[1]))(
             noise_seeds
         )
+        images = {
+            name: resize_on_device(several, config.image_size)
+            for name, several in observation["images"].items()
+        }
         network = definition.build(parameters)
         factor = cholesky if sampling.correlated_noise else jnp.eye(len(cholesky))
         return sample_actions(
             network,
-            observation,
+            {**observation, "images": images},
             keys,
             factor,
             sampling.flow_steps,

@@ -3,13 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hearth.core.results import Results
+
 Draw = Callable[[str], Figure]
 Histogram = tuple[np.ndarray, np.ndarray]  # counts [n], edges [n + 1]
+
+
+@dataclass(frozen=True)
+class DataFigure:
+    """A figure that another stage drew: its place below the experiment without the colour scheme
+
+    and the ending, and what it shows.
+    """
+
+    place: str
+    caption: str
+
+
+def drawn_figures(results: Results) -> list[DataFigure]:
+    """The figures of the data that statistics and tokenizer have drawn, in the page's order."""
+    captions = {
+        results.statistics_figures / "correlation": "Correlation of the actions within a chunk, "
+        "every timestep and dimension with every other: the noise that training adds follows it.",
+        results.statistics_figures / "distributions": "Distributions of actions and states per "
+        "dimension, counts under a square root; the marked range holds 98 % of the values.",
+        results.statistics_figures / "stage-lengths": "Mean length of the stages of each task.",
+        results.tokenizer.parent / "figures" / "tokens": "Tokens that FAST needs for a chunk, and "
+        "the error that remains after decoding.",
+    }
+    return [
+        DataFigure(path.relative_to(results.root).as_posix(), caption)
+        for path, caption in captions.items()
+        if path.with_name(f"{path.name}-light.svg").is_file()
+    ]
 
 
 def draw_correlation(correlation: np.ndarray, horizon: int) -> Draw:

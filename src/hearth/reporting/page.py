@@ -17,6 +17,7 @@ from hearth.core.results import Results
 from hearth.core.sections import ReportSettings
 from hearth.reporting import figures, wording
 from hearth.reporting.curves import read_curves
+from hearth.reporting.data_figures import drawn_figures
 from hearth.reporting.leaderboard import Leaderboard, Row, gap_text
 from hearth.reporting.markdown import more_text
 from hearth.reporting.merged import ABSENT, STATUSES, Episode, Evaluation, fault_text
@@ -71,6 +72,7 @@ def write_page(root: Path, leaderboard: Leaderboard, report: ReportSettings) -> 
         few_episodes=sum(row.episodes_due for row in leaderboard.rows) <= _FEW_EPISODES,
         faults=faults,
         runs=runs,
+        data_figures=drawn_figures(Results(root)),
         difference_scale=_difference_scale(leaderboard),
         percent=f"{100 * leaderboard.confidence:g} %",
         level=1.0 - leaderboard.confidence,

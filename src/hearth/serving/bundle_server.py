@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from pydantic import ValidationError
@@ -12,39 +13,50 @@ from pydantic import ValidationError
 from hearth.benchmark import Benchmark
 from hearth.core.errors import SettingsError
 from hearth.core.files import hash_json, read_json
-from hearth.core.sections import RuntimeSettings
-from hearth.serving.server import PolicyLike, serve
+from hearth.core.sections import RuntimeSettings, ServingSettings
+from hearth.serving.access import Keys
+from hearth.serving.episodes import PolicyLike
+from hearth.serving.server import serve
+
+if TYPE_CHECKING:
+    from hearth.policy.runtime import Policy
+    from hearth.policy.switching import SwitchingPolicy
 
 
 def serve_policy(
     path: Path,
     host: str,
-    port: int,
+    port: int | Sequence[int],
     *,
     task: str | None = None,
     runtime: dict[str, Any] | None = None,
+    serving: dict[str, Any] | None = None,
     seed: int = 0,
     ready_file: Path | None = None,
+    keys: Keys | None = None,
+    one_evaluator_per_port: bool = False,
 ) -> None:
     """Load what `path` names and serve it until SIGTERM.
 
     Args:
         path: the folder of a bundle, or a file that gives one per task (`SwitchedPolicy`).
-        host, port: where to listen; port 0 takes a free one.
+        host, port: where to listen, on one port or several; port 0 takes a free one.
         task: the task of observations without ``task_id``.
         runtime: overrides of a bundle's own runtime section.
+        serving: batches and limits, where they are not the defaults of `ServingSettings`.
         seed: seed of the policy's sampling noise.
-        ready_file: where to write ``{host, port}`` once the port is open.
+        ready_file, keys, one_evaluator_per_port: see `hearth.serving.server.serve`.
 
     Raises:
         BundleError: a bundle is incomplete or changed.
-        SettingsError: a runtime setting or the file is not valid.
+        SettingsError: a runtime or serving setting or the file is not valid.
         ServingError: the port is in use, or the policy does not know `task`.
     """
     import jax
 
+    settings = serving_settings(serving or {})
     policies = policies_of(path, runtime or {}, seed, task)
-    policies.warm_up()
+    policies.warm_up(settings.batch_sizes)
     metadata = {
         "hearth": version("hearth"),
         "policy_hash": policies.hash,
@@ -52,7 +64,10 @@ def serve_policy(
         "tasks": list(policies.tasks) if task is None else [task],
         "device": str(jax.devices()[0]),
     }
-    serve(policies.make, host, port, metadata=metadata, ready_file=ready_file)
+    serve(
+        policies.make, host, port, metadata=metadata, ready_file=ready_file, settings=settings,
+        keys=keys, one_evaluator_per_port=one_evaluator_per_port,
+    )  # fmt: skip
 
 
 class Policies(Protocol):
@@ -66,8 +81,8 @@ class Policies(Protocol):
         """A policy for one connection."""
         ...
 
-    def warm_up(self) -> None:
-        """Compile: it takes seconds, and no first client shall wait for it."""
+    def warm_up(self, sizes: Sequence[int]) -> None:
+        """Compile for these batch sizes: it takes seconds, and no client shall wait for it."""
         ...
 
 
@@ -94,13 +109,13 @@ class _Single:
         self._settings = _runtime(bundle.runtime, runtime)
         self._runner, self._seed, self._task = PolicyRunner(bundle), seed, task
 
-    def make(self) -> PolicyLike:
+    def make(self) -> Policy:
         from hearth.policy.runtime import Policy
 
         return Policy(self._runner, self._settings, self._seed, task=self._task)
 
-    def warm_up(self) -> None:
-        self.make().act(_blank(self.benchmark, self._task or self.tasks[0]))
+    def warm_up(self, sizes: Sequence[int]) -> None:
+        _compile(self.make(), _blank(self.benchmark, self._task or self.tasks[0]), sizes)
 
 
 class _Switched:
@@ -119,7 +134,7 @@ class _Switched:
         )
         self._overrides, self._seed, self._task = runtime, seed, task
 
-    def make(self) -> PolicyLike:
+    def make(self) -> SwitchingPolicy:
         from hearth.policy.switching import SwitchingPolicy
 
         return SwitchingPolicy(
@@ -129,12 +144,36 @@ class _Switched:
             task=self._task,
         )
 
-    def warm_up(self) -> None:
+    def warm_up(self, sizes: Sequence[int]) -> None:
         # What does not fit in memory beside them waits for its first episode.
         for name in self.tasks if self._task is None else (self._task,):
             folder = self._shelf.folders.get(name)
             if folder is None or self._shelf.has_room(folder):
-                self.make().act(_blank(self.benchmark, name))
+                _compile(self.make(), _blank(self.benchmark, name), sizes)
+
+
+def serving_settings(values: dict[str, Any]) -> ServingSettings:
+    """Serving settings from their JSON form.
+
+    Raises:
+        SettingsError: an unknown key or a value that is not valid.
+    """
+    try:
+        return ServingSettings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(f"serving settings {values}: {error}") from error
+
+
+def _compile(
+    policy: Policy | SwitchingPolicy, observation: dict[str, np.ndarray], sizes: Sequence[int]
+) -> None:
+    from hearth.policy.runner import Request
+
+    due = policy.prepare(observation)
+    assert isinstance(due, Request), "an episode begins with a prediction"
+    for size in sizes:
+        prediction = policy.predictor.predict_batch([due], size)[0]
+    policy.finish(prediction)
 
 
 def _runtime(base: RuntimeSettings, overrides: dict[str, Any]) -> RuntimeSettings:

@@ -98,6 +98,24 @@ class PolicyClient:
             raise ServingError(f"{self.address} answered without 'action': {sorted(answer)}")
         return np.asarray(answer["action"], dtype=np.float32)
 
+    def plan(self, observation: dict[str, Any], count: int) -> np.ndarray:
+        """Send one observation map; returns the actions of the next `count` steps, float32[n, D].
+
+        n is `count`, or 1 where the server gives no chunk: it never crosses a prediction.
+
+        Raises:
+            ServerLostError, ServingError: as `act`.
+        """
+        if count == 1:
+            return self.act(observation)[None]
+        self._send({**observation, wire.CHUNK_KEY: np.array(count)})
+        answer = self._receive()
+        chunk = answer.get("action_chunk")
+        actions = [answer.get("action")] if chunk is None else chunk
+        if actions[0] is None:
+            raise ServingError(f"{self.address} answered without 'action': {sorted(answer)}")
+        return np.asarray(actions, dtype=np.float32)
+
     def close(self) -> None:
         """Close the connection; closing twice is harmless."""
         self._socket.close()

@@ -1,91 +1,151 @@
-"""The policy server: the official websocket protocol and a health check on one port."""
+"""The policy server: the official websocket protocol, health and metrics on the same port."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import errno
+import logging
+import os
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from websockets.asyncio.server import Server, ServerConnection
 from websockets.asyncio.server import serve as websocket_serve
-from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from hearth.core.errors import HearthError, ServingError
+from hearth.core.errors import ServingError
 from hearth.core.files import write_json
+from hearth.core.sections import ServingSettings
 from hearth.serving import wire
+from hearth.serving.access import Access, Keys
+from hearth.serving.batcher import RequestBatcher
+from hearth.serving.connection import Conversation, Service
+from hearth.serving.episodes import Episodes, PolicyLike
+from hearth.serving.log import ErrorLog
+from hearth.serving.metrics import Metrics
 
-_UNSUPPORTED_DATA, _INTERNAL_ERROR = 1003, 1011
-
-
-class PolicyLike(Protocol):
-    """What the server needs of a policy: one episode's state."""
-
-    def reset(self) -> None:
-        """Forget the episode."""
-        ...
-
-    def act(self, observation: dict[str, Any]) -> np.ndarray:
-        """The action (D,) for one official observation map."""
-        ...
-
-
-@dataclass(frozen=True)
-class _Service:
-    """What all connections share. One thread runs the policy: requests queue up behind it,
-
-    and the event loop stays free for health checks.
-    """
-
-    make_policy: Callable[[], PolicyLike]
-    metadata: dict[str, Any]
-    inference: ThreadPoolExecutor
+_LAST_ANSWERS_SECONDS = 60.0  # a server that stops waits so long for requests under way
+_CLOSE_SECONDS = 5.0
+_FRAMES_AHEAD = 2  # per connection; a client asks again only after an answer
+_PREPARING_THREADS = 8
 
 
 def serve(
     make_policy: Callable[[], PolicyLike],
     host: str,
-    port: int,
+    port: int | Sequence[int],
     *,
     metadata: dict[str, Any] | None = None,
     ready_file: Path | str | None = None,
+    settings: ServingSettings | None = None,
+    keys: Keys | None = None,
+    one_evaluator_per_port: bool = False,
 ) -> None:
     """Serve until SIGTERM or SIGINT; prints ``listening on host:port`` when ready.
 
     Args:
-        make_policy: called once per connection; each connection is an episode of its own.
+        make_policy: called once per episode's state; see `hearth.serving.episodes`.
         host: the address to bind.
-        port: the port; 0 takes a free one.
+        port: one or several; 0 takes a free one.
         metadata: the map that every client receives first.
-        ready_file: where to write ``{host, port}`` as JSON once the port is open.
+        ready_file: where to write ``{host, port, ports}`` as JSON once the ports are open.
+        settings: batches and limits.
+        keys: the API keys of which clients need one; None: no key.
+        one_evaluator_per_port: a port's connections are one evaluator's, one after another.
 
     Raises:
-        ServingError: the port is in use or the address cannot be bound.
+        ServingError: a port is in use or the address cannot be bound.
     """
-    with ThreadPoolExecutor(1, thread_name_prefix="policy") as inference:
-        service = _Service(make_policy, dict(metadata or {}), inference)
-        asyncio.run(_run(service, host, port, ready_file))
+    asyncio.run(
+        _serve_until_stopped(
+            host, ready_file,
+            open_server(
+                make_policy, host, [port] if isinstance(port, int) else port, metadata=metadata,
+                settings=settings, access=Access(keys, one_evaluator_per_port),
+            ),
+        )
+    )  # fmt: skip
 
 
-async def _run(service: _Service, host: str, port: int, ready_file: Path | str | None) -> None:
+async def _serve_until_stopped(
+    host: str,
+    ready_file: Path | str | None,
+    server: contextlib.AbstractAsyncContextManager[list[int]],
+) -> None:
     stop = asyncio.Event()
     with _signals(stop):
-        async with await _listen(service, host, port) as server:
-            opened = next(iter(server.sockets)).getsockname()[1]
+        async with server as ports:
             if ready_file is not None:
-                write_json(ready_file, {"host": host, "port": opened})
-            print(f"listening on {host}:{opened}", flush=True)
+                write_json(ready_file, {"host": host, "port": ports[0], "ports": ports})
+            print(f"listening on {host}:{', '.join(map(str, ports))}", flush=True)
             await stop.wait()
+
+
+@contextlib.asynccontextmanager
+async def open_server(
+    make_policy: Callable[[], PolicyLike],
+    host: str,
+    ports: Sequence[int],
+    *,
+    metadata: dict[str, Any] | None = None,
+    settings: ServingSettings | None = None,
+    access: Access | None = None,
+) -> AsyncIterator[list[int]]:
+    """Serve within the context, whose value is the open ports; see `serve`.
+
+    At its end no connection is accepted any more, episodes have `settings.drain_seconds` to end,
+    and requests under way are answered.
+    """
+    settings = settings or ServingSettings()
+    threads = min(_PREPARING_THREADS, os.cpu_count() or 1) + 1
+    with (
+        ThreadPoolExecutor(1, thread_name_prefix="policy") as inference,
+        ThreadPoolExecutor(threads, thread_name_prefix="preparation") as preparation,
+    ):
+        conversations: set[Conversation] = set()
+        metrics = Metrics(lambda: len(conversations))
+        service = Service(
+            access=access or Access(None, one_evaluator_per_port=False),
+            episodes=Episodes(make_policy, settings.reconnect_seconds),
+            batcher=RequestBatcher(settings, inference, metrics, lambda: len(conversations)),
+            metrics=metrics, log=ErrorLog(), metadata=wire.pack(dict(metadata or {})),
+            preparation=preparation, open=conversations,
+        )  # fmt: skip
+        predicting = asyncio.create_task(service.batcher.run())
+        servers: list[Server] = []
+        try:
+            for port in ports:
+                servers.append(await _listen(service, settings, host, port))
+            yield [next(iter(server.sockets)).getsockname()[1] for server in servers]
+        finally:
+            await _drain(service, servers, settings.drain_seconds)
+            predicting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await predicting
+
+
+async def _drain(service: Service, servers: list[Server], seconds: float) -> None:
+    """Accept nobody, let episodes end for so long, then close after the answers under way."""
+    service.draining = True
+    for server in servers:
+        server.close(close_connections=False)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while service.open:
+                await asyncio.sleep(0.05)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LAST_ANSWERS_SECONDS):
+            await asyncio.gather(*(conversation.end() for conversation in list(service.open)))
+            await asyncio.gather(*(server.wait_closed() for server in servers))
+    for conversation in list(service.open):
+        conversation.connection.transport.abort()
 
 
 @contextlib.contextmanager
@@ -103,12 +163,21 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-async def _listen(service: _Service, host: str, port: int) -> Server:
+async def _listen(service: Service, settings: ServingSettings, host: str, port: int) -> Server:
+    # Handshakes that fail are the clients' faults and are counted; the library logs a trace each.
+    quiet = logging.getLogger("hearth.serving.handshakes")
+    quiet.setLevel(logging.CRITICAL)
     try:
         return await websocket_serve(
-            lambda connection: _connection(service, connection),
-            host, port, process_request=_health, compression=None,
-            max_size=wire.MAX_MESSAGE_BYTES, ping_interval=60, ping_timeout=None,
+            lambda connection: Conversation(service, connection).run(), host, port,
+            process_request=lambda connection, request: _respond(
+                service, settings.connections, connection, request
+            ),
+            # Evaluators send no Origin; a web page in a browser does and has no business here.
+            origins=[None],
+            compression=None, max_size=settings.message_bytes, max_queue=_FRAMES_AHEAD,
+            # No time limit for a pong: a simulator that loads a scene does not answer for minutes.
+            ping_interval=60, ping_timeout=None, close_timeout=_CLOSE_SECONDS, logger=quiet,
         )  # fmt: skip
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
@@ -119,66 +188,26 @@ async def _listen(service: _Service, host: str, port: int) -> Server:
         raise ServingError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
 
 
-def _health(connection: ServerConnection, request: Request) -> Response | None:
-    if request.path == "/healthz":
+def _respond(
+    service: Service, limit: int, connection: ServerConnection, request: Request
+) -> Response | None:
+    """The answer to a request that opens no conversation; None where one may begin."""
+    path = request.path.partition("?")[0]
+    if path == "/healthz":
         return connection.respond(HTTPStatus.OK, "OK\n")
+    if path == "/metrics":
+        response = connection.respond(HTTPStatus.OK, service.metrics.text().decode())
+        del response.headers["Content-Type"]
+        response.headers["Content-Type"] = CONTENT_TYPE_PLAIN_0_0_4
+        return response
+    if not service.access.allows(request):
+        service.metrics.errors.labels("unauthorized").inc()
+        return connection.respond(
+            HTTPStatus.UNAUTHORIZED, "send the header 'Authorization: Api-Key KEY'\n"
+        )
+    if len(service.open) >= limit:
+        service.metrics.errors.labels("busy").inc()
+        return connection.respond(
+            HTTPStatus.SERVICE_UNAVAILABLE, f"{limit} connections are open; no more are accepted\n"
+        )
     return None
-
-
-async def _connection(service: _Service, connection: ServerConnection) -> None:
-    with contextlib.suppress(ConnectionClosed):
-        try:
-            await _converse(service, connection)
-        except ConnectionClosed:
-            raise
-        except HearthError as error:
-            await _refuse(connection, str(error), _UNSUPPORTED_DATA)
-        except Exception as error:  # a fault in the policy ends this episode, not the server
-            await _refuse(connection, f"{type(error).__name__}: {error}", _INTERNAL_ERROR)
-
-
-async def _refuse(connection: ServerConnection, text: str, code: int) -> None:
-    """Send the error as a text frame and close: the episode's state can no longer be trusted."""
-    print(f"error for {connection.remote_address}: {text}", flush=True)
-    await connection.send(text)
-    await connection.close(code, "see the text frame")
-
-
-async def _converse(service: _Service, connection: ServerConnection) -> None:
-    loop = asyncio.get_running_loop()
-    policy = await loop.run_in_executor(service.inference, service.make_policy)
-    await loop.run_in_executor(service.inference, policy.reset)
-    await connection.send(wire.pack(service.metadata))
-    previous: float | None = None
-    async for frame in connection:
-        started = time.perf_counter()
-        request = _request(frame)
-        if request.get("reset"):
-            await loop.run_in_executor(service.inference, policy.reset)
-            continue
-        action, seconds = await loop.run_in_executor(service.inference, _act, policy, request)
-        timing = {"infer_ms": 1e3 * seconds}
-        if previous is not None:
-            timing["prev_total_ms"] = 1e3 * previous
-        # "actions" is the name openpi clients read; a chunk of one.
-        answer = {"action": action, "actions": action[None], "server_timing": timing}
-        await connection.send(wire.pack(answer))
-        previous = time.perf_counter() - started
-
-
-def _request(frame: bytes | str) -> dict[str, Any]:
-    if isinstance(frame, str):
-        raise ServingError("a text frame was sent; send observations as binary msgpack frames")
-    request = wire.unpack(frame)
-    if not isinstance(request, dict):
-        raise ServingError(f"send a map of observations, not {type(request).__name__}")
-    return request
-
-
-def _act(policy: PolicyLike, observation: dict[str, Any]) -> tuple[np.ndarray, float]:
-    """The action, float32[D], and the seconds it took."""
-    started = time.perf_counter()
-    action = np.asarray(policy.act(observation), dtype=np.float32)
-    if action.ndim != 1 or not np.isfinite(action).all():
-        raise ServingError(f"the policy gave no finite action: shape {action.shape}, {action}")
-    return action, time.perf_counter() - started

@@ -16,9 +16,11 @@ import numpy as np
 
 from hearth.core.errors import ServingError
 
+CHUNK_KEY = "__action_chunk_size__"  # in a request: how many actions it wants at once
 MAX_MESSAGE_BYTES = 64 * 2**20  # three 720-pixel cameras with depth are some 10 MB
 MAX_ARRAYS = 64
 MAX_DIMENSIONS = 8
+MAX_LIST, MAX_MAP, MAX_TEXT = 4096, 1024, 2**16  # an observation has some ten keys
 _REFUSED_KINDS = "OVcmM"
 _NDARRAY, _GENERIC, _TORCH = b"__ndarray__", b"__npgeneric__", b"__torch__"
 
@@ -45,7 +47,10 @@ def unpack(frame: bytes) -> Any:
         raise ServingError(f"frame of {len(frame)} bytes; at most {MAX_MESSAGE_BYTES} are read")
     decoder = _Decoder()
     try:
-        return msgpack.unpackb(frame, object_hook=decoder.decode, strict_map_key=False)
+        return msgpack.unpackb(
+            frame, object_hook=decoder.decode, strict_map_key=False, max_array_len=MAX_LIST,
+            max_map_len=MAX_MAP, max_str_len=MAX_TEXT, max_ext_len=0,
+        )  # fmt: skip
     except ServingError:
         raise
     except Exception as error:  # msgpack raises many kinds on malformed input

@@ -15,7 +15,7 @@ class Step:
     """One control step's result.
 
     Attributes:
-        observation: the official observation map.
+        observation: the official observation map; empty where none was wanted.
         terminated: every goal is satisfied.
         truncated: the time limit was reached without success.
     """
@@ -43,8 +43,11 @@ class Environment(Protocol):
         """Start an episode on one instance and return its first observation."""
         ...
 
-    def step(self, action: np.ndarray) -> Step:
-        """Advance one control step under a float[action_width] action."""
+    def step(self, action: np.ndarray, *, observe: bool = True) -> Step:
+        """Advance one control step under a float[action_width] action.
+
+        Without `observe` nothing is rendered: for actors that know their next action already.
+        """
         ...
 
     def metrics(self) -> dict[str, Any]:

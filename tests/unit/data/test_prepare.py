@@ -35,6 +35,7 @@ def test_content(make_dataset: Maker, benchmark_facts: Benchmark) -> None:
     assert json.loads(results.prepared(RADIO).read_text()) == marker
     assert (marker["episodes"], marker["frames"]) == (2, 73)
     assert marker["images"] == (10 + 9) * 3 and marker["quarantine"] == []
+    assert results.episodes(RADIO).with_name(f".{RADIO}.h5.index.npy").is_file()
     source = dataset_of(settings, benchmark_facts)
     table = source.read_table(10)
     with h5py.File(results.episodes(RADIO)) as file:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from hearth.data.resize import resize_images, resize_with_padding
+from hearth.data.resize import resize_with_padding
 
 
 def plain(image: np.ndarray, size: int) -> np.ndarray:
@@ -36,15 +36,6 @@ def test_equals_pillow_bit_for_bit(height: int, width: int, channels: int, size:
 def test_the_evaluators_cameras(height: int, width: int) -> None:
     image = noise(height, width, 4)
     np.testing.assert_array_equal(resize_with_padding(image, 224), plain(image, 224))
-
-
-def test_several_images_are_what_each_is_alone() -> None:
-    images = {"head": noise(720, 720, 4, 1), "left": noise(48, 64, 3, 2), "right": noise(64, 64, 4)}
-    together = resize_images(images, 64)
-    assert list(together) == list(images)
-    for name, image in images.items():
-        np.testing.assert_array_equal(together[name], plain(image, 64))
-        assert together[name].flags.c_contiguous
 
 
 def test_an_image_of_the_size_is_not_copied() -> None:

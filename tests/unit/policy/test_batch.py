@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from hearth.core.errors import ServingError
 from hearth.core.sections import RuntimeSettings
+from hearth.data.resize import resize_with_padding
 from hearth.policy.batching import act_batch
 from hearth.policy.runner import PolicyRunner, Predictor, Request, Sampling
 from hearth.policy.runtime import Policy
@@ -58,6 +60,31 @@ def test_a_batch_is_what_each_episode_is_alone(
         np.testing.assert_allclose(
             batched[:, place], [alone.act(one) for _ in range(8)], atol=1e-5, rtol=0
         )
+
+
+def test_native_images_are_what_resized_ones_are(
+    runner: PolicyRunner, observation: dict[str, Any]
+) -> None:
+    """Resized in the compiled program, on the host, or beside rows that have the size already."""
+    seen = episodes(observation, 2)
+    random = np.random.default_rng(5)
+    for one in seen:
+        for camera in runner.bundle.benchmark.cameras.values():
+            shape = (camera.height, camera.width, 4)
+            one[camera.observation_key] = random.integers(0, 256, shape, dtype=np.uint8)
+    native = [request(runner, one) for one in seen]
+    small = [
+        replace(each, images={
+            name: resize_with_padding(image, runner.bundle.image_size)
+            for name, image in each.images.items()
+        })
+        for each in native
+    ]  # fmt: skip
+    assert native[0].images["head"].shape[0] > small[0].images["head"].shape[0]
+    expected = runner.predict_batch(small)
+    for rows in (native, [native[0], small[1]]):
+        for found, wanted in zip(runner.predict_batch(rows), expected, strict=True):
+            np.testing.assert_allclose(found.actions, wanted.actions, atol=1e-5, rtol=0)
 
 
 @settings(max_examples=10, deadline=None)

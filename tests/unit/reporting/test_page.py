@@ -18,7 +18,9 @@ from hearth.core.errors import DataError
 from hearth.core.files import write_json
 from hearth.core.results import Results
 from hearth.core.sections import ReportSettings
+from hearth.reporting import figures
 from hearth.reporting.curves import read_curves
+from hearth.reporting.data_figures import draw_correlation
 from hearth.reporting.posters import write_poster
 from hearth.reporting.tables import write_leaderboard
 
@@ -136,6 +138,20 @@ def test_provenance_names_hashes_and_run(root):
     text, _ = read_page(root)
     for wanted in ("0123456789abcdef", "fedcba9876543210", "losses.total", "hearth 0."):
         assert wanted in text
+
+
+def test_figures_of_the_data_are_shown_where_they_were_drawn(tmp_path):
+    write_scores(tmp_path, "one", "radio", [1.0, 0.5])
+    report = ReportSettings(bootstrap_samples=100)
+    write_leaderboard(tmp_path, ["one"], ["radio"], report, seed=0)
+    assert "data" not in read_page(tmp_path)[1].ids
+    results = Results(tmp_path)
+    figures.write_figure(results.statistics_figures, "correlation", draw_correlation(np.eye(4), 2))
+    write_leaderboard(tmp_path, ["one"], ["radio"], report, seed=0)
+    text, page = read_page(tmp_path)
+    assert "data" in page.ids and "Correlation of the actions" in text
+    assert "../statistics/figures/correlation-dark.svg" in page.links
+    assert not any("tokens" in link for link in page.links)
 
 
 def test_figures_of_evaluations_that_are_gone_are_removed(tmp_path):

@@ -1,15 +1,20 @@
-"""A policy server for tests: the action tells the task, the episode's step and the image's sum."""
+"""Policies without a network, and servers of them in this process or another one."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import sys
+import threading
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hearth.core.errors import ServingError
-from hearth.serving.server import serve
+from hearth.serving.server import open_server, serve
 
 
 class FakePolicy:
@@ -32,6 +37,26 @@ class FakePolicy:
         action[2] = np.sum(observation.get("image", 0.0))
         self.steps += 1
         return action
+
+
+@contextlib.contextmanager
+def served(make_policy: Any, ports: Sequence[int] = (0,), **options: Any) -> Iterator[list[int]]:
+    """A server in a thread of this process; its ports."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    def wait(coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result(60)
+
+    server = open_server(make_policy, "127.0.0.1", ports, **options)
+    try:
+        yield wait(server.__aenter__())
+        wait(server.__aexit__(None, None, None))
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 if __name__ == "__main__":

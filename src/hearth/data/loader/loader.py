@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -146,7 +146,7 @@ class Loader:
         ]
         return {name: read(samples) for name, read in zip(self.index.cameras, take, strict=True)}
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Generator[Batch]:
         """Yield the batches of `start`, `start + 1`... without end, read ahead as set.
 
         Raises:

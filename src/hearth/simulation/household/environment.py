@@ -110,11 +110,12 @@ class HouseholdEnvironment:
         self.instance_id, self.steps = instance_id, 0
         return self._observer.observe(self.data)
 
-    def step(self, action: np.ndarray) -> Step:
+    def step(self, action: np.ndarray, *, observe: bool = True) -> Step:
         """Advance one control step.
 
         Args:
             action: float[23], absolute targets in the benchmark's order; clipped to its limits.
+            observe: False leaves the observation empty and renders nothing.
 
         Raises:
             SimulationError: no episode was started, or the physics became unstable.
@@ -135,7 +136,8 @@ class HouseholdEnvironment:
         self._travel.update(self.data)
         terminated = self.goals.satisfied()
         truncated = not terminated and self.steps >= self.time_limit
-        return Step(self._observer.observe(self.data), terminated, truncated)
+        observation = self._observer.observe(self.data) if observe else {}
+        return Step(observation, terminated, truncated)
 
     def metrics(self) -> dict[str, Any]:
         """The official metrics of the episode so far (q_score, distances, time)."""

@@ -1,0 +1,216 @@
+"""One connection: frames in, answers out, errors as text frames."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
+
+from hearth.core.errors import HearthError, ServingError
+from hearth.serving import wire
+from hearth.serving.access import Access
+from hearth.serving.batcher import RequestBatcher
+from hearth.serving.episodes import Episode, Episodes
+from hearth.serving.log import ErrorLog
+from hearth.serving.metrics import Metrics
+
+_INLINE_BYTES = 2**16  # larger frames are decoded beside the event loop
+_LONGEST_TEXT = 2000  # characters of an error
+
+
+@dataclass
+class Service:
+    """What all connections share.
+
+    Attributes:
+        metadata: the packed map that every client receives first.
+        preparation: threads that decode frames and read observations.
+        open: the connections.
+        draining: the server is stopping; no episode starts.
+    """
+
+    access: Access
+    episodes: Episodes
+    batcher: RequestBatcher
+    metrics: Metrics
+    log: ErrorLog
+    metadata: bytes
+    preparation: Executor
+    open: set[Conversation] = field(default_factory=set)
+    draining: bool = False
+
+    async def in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run beside the event loop, which stays free for health checks and other clients."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.preparation, function, *arguments)
+
+
+class Conversation:
+    """What one client says over one connection."""
+
+    def __init__(self, service: Service, connection: ServerConnection) -> None:
+        self.service, self.connection = service, connection
+        self.episode: Episode | None = None
+        self._may_repeat = False  # the next observation may have been answered already
+        self._previous_seconds: float | None = None
+
+    async def run(self) -> None:
+        """Serve until the client leaves or an error ends the connection."""
+        self.service.open.add(self)
+        try:
+            with contextlib.suppress(ConnectionClosed):
+                await self._serve()
+        finally:
+            self.service.open.discard(self)
+            if self.episode is not None:
+                self.service.episodes.leave(self.episode, self.connection)
+
+    async def end(self) -> None:
+        """Close because the server stops, once the request under way is answered."""
+        lock = contextlib.nullcontext() if self.episode is None else self.episode.lock
+        async with lock:
+            await self.connection.close(CloseCode.GOING_AWAY, "the server is stopping")
+
+    async def _serve(self) -> None:
+        try:
+            await self.connection.send(self.service.metadata)
+            async for frame in self.connection:
+                await self._handle(frame)
+        except ConnectionClosed:
+            raise
+        except HearthError as error:
+            await self._refuse(str(error), "client", CloseCode.UNSUPPORTED_DATA)
+        except Exception as error:  # a fault in the policy ends this episode, not the server
+            text = f"{type(error).__name__}: {error}"
+            await self._refuse(text, "policy", CloseCode.INTERNAL_ERROR)
+
+    async def _refuse(self, text: str, cause: str, code: CloseCode) -> None:
+        """Send the error as a text frame and close: the client cannot go on from here."""
+        text = text[:_LONGEST_TEXT]
+        self.service.metrics.errors.labels(cause).inc()
+        self.service.log.write(f"error for {self.connection.remote_address}: {text}")
+        await self.connection.send(text)
+        await self.connection.close(code, "see the text frame")
+
+    async def _handle(self, frame: bytes | str) -> None:
+        started = time.perf_counter()
+        if len(frame) > _INLINE_BYTES:
+            request = await self.service.in_thread(read_request, frame)
+        else:
+            request = read_request(frame)
+        begins = bool(request.get("reset"))
+        if begins and self.service.draining:
+            raise ServingError("the server is stopping and starts no episode")
+        if self.episode is None:
+            await self._claim(begins)
+        episode = self.episode
+        assert episode is not None, "claimed above"
+        async with episode.lock:
+            if episode.connection is not self.connection:
+                raise ServingError(f"another connection of {episode.identity} took over")
+            if begins:
+                episode.begin(announced=True)
+                self.service.metrics.requests.labels("reset").inc()
+            else:
+                assert isinstance(frame, bytes)
+                await self._observe(episode, frame, request, started)
+        self._may_repeat = False
+
+    async def _claim(self, begins: bool) -> None:
+        local = self.connection.local_address
+        request = self.connection.request
+        assert request is not None, "the handshake is over"
+        identity = self.service.access.identity(request, local[1])
+        self.episode, continues = await self.service.episodes.claim(
+            identity, self.connection, begins
+        )
+        self._may_repeat = continues
+        if continues:
+            self.service.metrics.reconnects.inc()
+
+    async def _observe(
+        self, episode: Episode, frame: bytes, request: dict[str, Any], started: float
+    ) -> None:
+        if self._may_repeat and episode.last is not None and episode.last[0] == frame:
+            # The connection broke before the answer arrived: the step is not taken twice.
+            answer = episode.last[1]
+        else:
+            try:
+                answer = await self._answer(episode, request)
+            except BaseException:
+                episode.broken = True
+                raise
+            if episode.identity is not None:
+                episode.last = frame, answer
+        await self.connection.send(answer)
+        self._previous_seconds = time.perf_counter() - started
+        self.service.metrics.seconds.observe(self._previous_seconds)
+        self.service.metrics.requests.labels("observation").inc()
+
+    async def _answer(self, episode: Episode, request: dict[str, Any]) -> bytes:
+        started = time.perf_counter()
+        count = chunk_size(request.pop(wire.CHUNK_KEY, 0))
+        due = await self.service.in_thread(episode.prepare, request)
+        if not isinstance(due, np.ndarray):
+            policy: Any = episode.policy  # a policy that asks has both halves
+            prediction = await self.service.batcher.predict(policy.predictor, due)
+            due = await self.service.in_thread(policy.finish, prediction)
+        action = checked(due)
+        chunk = None
+        if count > 1:
+            chunk = await self.service.in_thread(episode.look_ahead, request, action, count)
+        timing = {"infer_ms": 1e3 * (time.perf_counter() - started)}
+        if self._previous_seconds is not None:
+            timing["prev_total_ms"] = 1e3 * self._previous_seconds
+        # "actions" is the name that openpi clients read: a chunk, of one where none was asked for.
+        answer = {"action": action, "actions": action[None] if chunk is None else chunk}
+        if chunk is not None:
+            answer["action_chunk"] = checked(chunk, 2)
+        return wire.pack({**answer, "server_timing": timing})
+
+
+def read_request(frame: bytes | str) -> dict[str, Any]:
+    """The map of one frame.
+
+    Raises:
+        ServingError: a text frame, or not a map.
+    """
+    if isinstance(frame, str):
+        raise ServingError("a text frame was sent; send observations as binary msgpack frames")
+    request = wire.unpack(frame)
+    if not isinstance(request, dict):
+        raise ServingError(f"send a map of observations, not {type(request).__name__}")
+    return request
+
+
+def chunk_size(value: Any) -> int:
+    """How many actions a client wants at once; up to 1: one.
+
+    Raises:
+        ServingError: not a whole number.
+    """
+    numbers = np.asarray(value)
+    if numbers.size != 1 or numbers.dtype.kind not in "iu":
+        raise ServingError(f"'{wire.CHUNK_KEY}' must be a whole number, not {value!r}")
+    return int(numbers.reshape(-1)[0])
+
+
+def checked(action: Any, dimensions: int = 1) -> np.ndarray:
+    """The action as float32[D], or a chunk of them with two dimensions.
+
+    Raises:
+        ServingError: the policy gave something else, or numbers that are not finite.
+    """
+    found = np.asarray(action, dtype=np.float32)
+    if found.ndim != dimensions or not np.isfinite(found).all():
+        raise ServingError(f"the policy gave no finite action: shape {found.shape}, {found}")
+    return found

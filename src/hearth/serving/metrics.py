@@ -1,0 +1,70 @@
+"""What ``/metrics`` tells, in the text format of Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0)
+_ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+class Metrics:
+    """The counters of one server.
+
+    Attributes:
+        requests: observations answered and resets.
+        errors: frames and connections that ended in an error, by cause: `client`, `policy`,
+            `unauthorized` or `busy`.
+        seconds: from an observation's arrival to its answer.
+        reconnects: episodes that went on after a lost connection.
+    """
+
+    def __init__(self, connections: Callable[[], int]) -> None:
+        """
+        Args:
+            connections: how many are open now.
+        """
+        self._registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self.requests = Counter(
+            "hearth_requests", "Requests served.", ["kind"], registry=registry
+        )  # fmt: skip
+        self.errors = Counter(
+            "hearth_errors", "Frames and connections refused.", ["cause"], registry=registry
+        )  # fmt: skip
+        self.seconds = Histogram(
+            "hearth_request_seconds", "From an observation to its answer.",
+            buckets=_SECONDS, registry=registry,
+        )  # fmt: skip
+        self.reconnects = Counter(
+            "hearth_reconnects", "Episodes continued by a new connection.", registry=registry
+        )  # fmt: skip
+        self._prediction_seconds = Histogram(
+            "hearth_prediction_seconds", "One batched prediction of the network.",
+            buckets=_SECONDS, registry=registry,
+        )  # fmt: skip
+        self._batch_requests = Histogram(
+            "hearth_batch_requests", "Requests that shared a prediction.",
+            buckets=_ROWS, registry=registry,
+        )  # fmt: skip
+        Gauge("hearth_connections", "Open connections.", registry=registry).set_function(
+            connections
+        )
+
+    def predicted(self, requests: int, seconds: float) -> None:
+        """Count one batched prediction for so many requests."""
+        self._batch_requests.observe(requests)
+        self._prediction_seconds.observe(seconds)
+
+    def text(self) -> bytes:
+        """All values in Prometheus' text format."""
+        return generate_latest(self._registry)

@@ -106,7 +106,8 @@ def _score_marks(
         if row.q.low is not None and row.q.high is not None
     ]
     if spans:
-        axes.hlines(*map(list, zip(*spans, strict=True)), color=colour, linewidth=2)
+        y, low, high = zip(*spans, strict=True)
+        axes.hlines(y, low, high, color=colour, linewidth=2)
     label = rows[0].evaluation if rows else None
     for complete, style in ((True, "o"), (False, "X")):
         shown = [(row.q.estimate, y) for row, y in marks if row.complete is complete]

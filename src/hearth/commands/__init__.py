@@ -4,6 +4,7 @@ from hearth.commands import (
     data,
     demonstrations,
     evaluate,
+    official,
     report,
     statistics,
     tokenizer,
@@ -19,5 +20,6 @@ ALL = (
     *train.COMMANDS,
     *weights.COMMANDS,
     *evaluate.COMMANDS,
+    *official.COMMANDS,
     *report.COMMANDS,
 )

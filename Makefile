@@ -1,5 +1,5 @@
 # make demo: demonstrations to leaderboard in the embedded simulator, no GPU needed.
-# make test: every test.
+# make test: every test. make test-cluster: the tests that start a Slurm of their own.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 CONFIG ?= config/demo.yaml
@@ -8,14 +8,16 @@ SET ?=
 BIN := .venv/bin
 STAMP := .venv/.installed
 TEST_STAMP := .venv/.installed-test
+CLUSTER_STAMP := .venv/.installed-cluster
+PROFILES := $(or $(XDG_CONFIG_HOME),$(HOME)/.config)/snakemake
 SNAKEMAKE = $(BIN)/snakemake --configfile $(CONFIG) --profile $(PROFILE) $(if $(SET),--config set="$(SET)")
 
 REPORT = $(BIN)/hearth report --config $(CONFIG) $(foreach pair,$(SET),--set $(pair))
 
-.PHONY: help setup demo test soak check format schemas lock unlock
+.PHONY: help setup demo test test-cluster soak install-profile check format schemas lock unlock
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## install into .venv (and the system's GL library when root on Debian)
 
@@ -32,8 +34,20 @@ $(TEST_STAMP): $(STAMP)
 	@scripts/setup.sh test
 	@touch $(TEST_STAMP)
 
-test: $(TEST_STAMP) ## all tests
+test: $(TEST_STAMP) ## all tests but those of test-cluster
 	@$(BIN)/pytest -n auto --dist loadgroup
+
+$(CLUSTER_STAMP): $(STAMP)
+	@scripts/setup.sh cluster
+	@touch $(CLUSTER_STAMP)
+
+test-cluster: $(CLUSTER_STAMP) ## the tests on a real Slurm, which they start in a temporary folder
+	@$(BIN)/pytest -m cluster --timeout 900 tests/cluster
+
+install-profile: ## let `snakemake --profile slurm` find profiles/slurm from any folder
+	@mkdir -p "$(PROFILES)"
+	@ln -sfn "$(CURDIR)/profiles/slurm" "$(PROFILES)/slurm"
+	@echo "snakemake --profile slurm: $(PROFILES)/slurm -> $(CURDIR)/profiles/slurm"
 
 soak: $(STAMP) ## the policy server under 100,000 requests and 1,000,000 malformed inputs
 	@$(BIN)/python benchmarks/serving_soak.py

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Install hearth into .venv: hash-pinned packages by uv, and the GL library that the embedded
-# simulator renders with. With the argument `test`: also the browser that the page is tested in.
+# simulator renders with. With the argument `test`: also the browser that the page is tested in;
+# with `cluster`: the Slurm that the cluster tests start by themselves.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -36,6 +37,7 @@ system_packages() {
 if command -v dpkg-query >/dev/null; then
   packages=(libosmesa6)
   [ "${1:-}" = test ] && ! command -v chromium >/dev/null && packages+=(chromium)
+  [ "${1:-}" = cluster ] && packages+=(slurmctld slurmd slurmdbd slurm-client mariadb-server munge)
   "$(find_python)" -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
   system_packages "${packages[@]}"
 elif ! ldconfig -p 2>/dev/null | grep -q 'libOSMesa\|libEGL'; then

@@ -9,6 +9,7 @@ from hearth.core.errors import HearthError
 from hearth.core.results import Results
 from hearth.core.settings import freeze_settings, settings_from_workflow
 from hearth.core.selection import select_tasks
+from hearth.launch.options import launch_command
 
 try:
     SETTINGS = settings_from_workflow(config)
@@ -40,9 +41,13 @@ wildcard_constraints:
     evaluation="[^/]+",
 
 
+# Long jobs with state (train, evaluate) are submitted by `hearth launch` where the profile names a
+# launcher: it can be killed and started again, and adopts the jobs that run.
 localrules:
     all,
     dataset_index,
+    train,
+    evaluate,
     leaderboard,
 
 

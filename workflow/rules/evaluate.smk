@@ -25,6 +25,7 @@ rule evaluate:
             BENCHMARK, wildcards.task, SETTINGS.evaluation(wildcards.evaluation).split
         ),
         allow_incomplete=SETTINGS.report.allow_incomplete,
+        command=launch_command("evaluate"),
     shell:
-        "hearth evaluate --config {resources.settings} --evaluation {wildcards.evaluation}"
+        "hearth {params.command} --config {resources.settings} --evaluation {wildcards.evaluation}"
         " --task {wildcards.task} 2>&1 | tee -i {log}"

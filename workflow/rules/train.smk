@@ -25,5 +25,6 @@ rule train:
             mode="json"
         ),
         facts=data_facts(BENCHMARK, BENCHMARK.task_names),
+        command=launch_command("train"),
     shell:
-        "hearth train --config {resources.settings} --run {wildcards.run} 2>&1 | tee -i {log}"
+        "hearth {params.command} --config {resources.settings} --run {wildcards.run} 2>&1 | tee -i {log}"

@@ -1,12 +1,15 @@
 """The commands of the command line, one module per stage; part of the `cli` layer."""
 
 from hearth.commands import (
+    cluster,
     data,
     demonstrations,
     evaluate,
+    launch,
     official,
     report,
     statistics,
+    status,
     tokenizer,
     train,
     weights,
@@ -21,5 +24,8 @@ ALL = (
     *weights.COMMANDS,
     *evaluate.COMMANDS,
     *official.COMMANDS,
+    *launch.COMMANDS,
+    *cluster.COMMANDS,
     *report.COMMANDS,
+    *status.COMMANDS,
 )

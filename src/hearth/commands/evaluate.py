@@ -26,31 +26,31 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _add_evaluate(subparsers: Any) -> None:
     parser = add_command(
-        subparsers, "evaluate", "run an evaluation's episodes and merge them", _evaluate
+        subparsers, "evaluate", "run an evaluation's episodes and merge them", evaluate_in_place
     )
     parser.add_argument("--evaluation", required=True, help="a name below 'evaluations'")
     parser.add_argument("--task", help="one task (default: all of the experiment)")
 
 
-def _evaluate(options: argparse.Namespace) -> int:
+def evaluate_in_place(options: argparse.Namespace) -> int:
     from hearth.evaluation.run import evaluate_task
 
     settings, benchmark = settings_of(options)
     settings.evaluation(options.evaluation)
     for task in tasks_of(options, settings, benchmark):
         evaluate_task(settings, options.evaluation, task)
-    return _merge(options)
+    return merge(options)
 
 
 def _add_merge(subparsers: Any) -> None:
     parser = add_command(
-        subparsers, "merge", "merge an evaluation's episodes into one result per task", _merge
+        subparsers, "merge", "merge an evaluation's episodes into one result per task", merge
     )
     parser.add_argument("--evaluation", required=True, help="a name below 'evaluations'")
     parser.add_argument("--task", help="one task (default: all of the experiment)")
 
 
-def _merge(options: argparse.Namespace) -> int:
+def merge(options: argparse.Namespace) -> int:
     from hearth.evaluation.merge import merge_and_write
 
     settings, benchmark = settings_of(options)

@@ -10,7 +10,7 @@ from hearth.commands.options import add_command, settings_of
 
 def _add_train(subparsers: Any) -> None:
     parser = add_command(
-        subparsers, "train", "train a policy; goes on from the newest checkpoint", _train
+        subparsers, "train", "train a policy; goes on from the newest checkpoint", train_run
     )
     parser.add_argument("--run", required=True, help="a name below 'runs' in the configuration")
     parser.add_argument(
@@ -18,7 +18,7 @@ def _add_train(subparsers: Any) -> None:
     )
 
 
-def _train(options: argparse.Namespace) -> int:
+def train_run(options: argparse.Namespace) -> int:
     from hearth.training.loop import train
 
     settings, _ = settings_of(options)

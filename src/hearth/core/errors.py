@@ -54,6 +54,10 @@ class EvaluationError(HearthError):
     """An evaluation cannot be run or merged."""
 
 
+class LaunchError(HearthError):
+    """Jobs are refused, end without progress, or the cluster does not answer."""
+
+
 def choices(value: object, valid: Iterable[object]) -> str:
     """A sentence part that lists the valid choices, the nearest first named when one is close.
 

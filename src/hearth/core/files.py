@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from hearth.core.errors import DataError, StorageError
 
+# Of a file system without hard links.
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+
 
 @contextlib.contextmanager
-def atomic_path(path: Path | str) -> Iterator[Path]:
+def atomic_path(
+    path: Path | str, publish: Callable[[Path, Path], object] = os.replace
+) -> Iterator[Path]:
     """Yield a temporary path in the same folder; on success it is renamed to `path`.
 
     On an error the temporary file is removed and `path` is left as it was.
+
+    Args:
+        path: the file to write.
+        publish: called with the temporary path and `path`, instead of renaming.
 
     Raises:
         StorageError: the disk is full or the folder cannot be written.
@@ -34,7 +44,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         temporary.chmod(0o666 & ~_umask())
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        temporary.replace(path)
+        publish(temporary, path)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
@@ -62,6 +72,40 @@ def write_bytes(path: Path | str, content: bytes) -> None:
 def write_json(path: Path | str, value: Any) -> None:
     """Write `value` atomically as sorted, indented JSON; NaN and infinity are refused."""
     write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def publish_json(path: Path | str, value: Any, superseded: Callable[[], bool]) -> bool:
+    """Write `value` as `write_json` does, unless another process was first.
+
+    Args:
+        path: the file to write.
+        value: its content.
+        superseded: asked when `path` exists: whether what it holds may be replaced.
+
+    Returns:
+        Whether `path` now holds `value`.
+    """
+    published = True
+
+    def publish(temporary: Path, target: Path) -> None:
+        nonlocal published
+        try:
+            os.link(temporary, target)
+        except FileExistsError:
+            published = superseded()
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            published = not target.exists() or superseded()
+        else:
+            return
+        if published:
+            temporary.replace(target)
+
+    text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    with atomic_path(path, publish) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return published
 
 
 def read_json(path: Path | str) -> Any:

@@ -126,6 +126,21 @@ class Results:
         markers = (self.root / "evaluation").glob("*/imported.json")
         return sorted(marker.parent.name for marker in markers)
 
+    def claim(self, evaluation: str, task: str, instance: int, rollout: int) -> Path:
+        """Who plays this episode just now."""
+        name = f"{task}_{instance}_{rollout}.json"
+        return self.evaluation(evaluation) / "claims" / name
+
+    # --- jobs ---
+    def jobs(self, stage: str, *names: str) -> Path:
+        """Logs and records of the jobs that the launcher submits for one unit of work."""
+        return self.root / "jobs" / "-".join((stage, *names))
+
+    @property
+    def queue(self) -> Path:
+        """The last answer of the cluster's queue, shared by all launchers of the experiment."""
+        return self.root / "jobs" / "queue.json"
+
     # --- logs, and what a host compiled ---
     def compiled(self, host: str) -> Path:
         """JAX's compiled programs: other hosts may lack this one's processor features."""

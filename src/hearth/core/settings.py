@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from hearth.core.errors import SettingsError, choices
 from hearth.core.files import hash_json, write_text
+from hearth.core.launching import LauncherSettings
 from hearth.core.sections import (
     DataSettings,
     DemonstrationSettings,
@@ -44,6 +45,7 @@ class Settings(Section):
     runtime: RuntimeSettings = RuntimeSettings()
     evaluations: dict[Name, EvaluationSettings] = Field(default_factory=dict)
     report: ReportSettings = ReportSettings()
+    launcher: LauncherSettings = LauncherSettings()
 
     @field_validator("runs")
     @classmethod

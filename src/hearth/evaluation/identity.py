@@ -11,7 +11,7 @@ from typing import Any
 
 from hearth.benchmark import Benchmark
 from hearth.core.errors import DataError, EvaluationError
-from hearth.core.files import hash_json, read_json
+from hearth.core.files import hash_json, publish_json, read_json
 from hearth.core.results import Results
 from hearth.core.settings import Settings
 
@@ -119,6 +119,39 @@ def read_result(path: Path, hashes: Mapping[str, str | None]) -> tuple[dict[str,
     if stale:
         return None, f"{path.name} has another {' and '.join(stale)}"
     return result, ""
+
+
+def is_finished(path: Path, hashes: Mapping[str, str | None]) -> bool:
+    """Whether `path` holds an episode of these hashes that came to an end."""
+    result, _ = read_result(path, hashes)
+    return result is not None and result["status"] != "crashed"
+
+
+def publish(path: Path, result: dict[str, Any]) -> bool:
+    """Write an episode's result unless a finished one of the same hashes is there.
+
+    A process on a lost node may live on and finish an episode that was given to another one: the
+    first result stands. Returns whether this one does.
+    """
+    hashes = {key: result["provenance"][key] for key in ("policy_hash", "config_hash")}
+    return publish_json(path, result, superseded=lambda: not is_finished(path, hashes))
+
+
+def missing_episodes(
+    settings: Settings, benchmark: Benchmark, evaluation: str, task: str
+) -> list[Key]:
+    """The due episodes of one task without a finished result, in order.
+
+    Raises:
+        EvaluationError: no finished bundle, or more instances are wanted than there are.
+    """
+    expected = hashes(settings, benchmark, evaluation, task)
+    results = Results.of(settings)
+    return [
+        key
+        for key in due_episodes(settings, benchmark, evaluation)
+        if not is_finished(results.episode(evaluation, task, *key), expected)
+    ]
 
 
 @cache

@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from hearth.benchmark import Benchmark, load_benchmark
@@ -21,7 +21,13 @@ from hearth.evaluation.scheduler import Backends, Scheduler
 
 
 def evaluate_task(
-    settings: Settings, evaluation: str, task: str, backends: Backends | None = None
+    settings: Settings,
+    evaluation: str,
+    task: str,
+    backends: Backends | None = None,
+    *,
+    episodes: Collection[identity.Key] | None = None,
+    part: str = "",
 ) -> dict[str, int]:
     """Play every due episode of one task that has no finished result yet.
 
@@ -32,6 +38,8 @@ def evaluate_task(
         evaluation: a name among its evaluations.
         task: a task of its benchmark.
         backends: other processes than the benchmark's own.
+        episodes: of the due episodes only these; None: all.
+        part: begins the names of the logs, where several processes share the task.
 
     Returns:
         Counts: `due`, `kept` (finished before), and of those played now `finished`, `crashed`.
@@ -45,17 +53,16 @@ def evaluate_task(
     backends = backends or default_backends(settings, benchmark, evaluation, task)
     hashes = identity.hashes(settings, benchmark, evaluation, task)
     due = identity.due_episodes(settings, benchmark, evaluation)
-    results = Results.of(settings)
-    missing = []
-    for key in due:
-        result, _ = identity.read_result(results.episode(evaluation, task, *key), hashes)
-        if result is None or result["status"] == "crashed":
-            missing.append(key)
+    missing = identity.missing_episodes(settings, benchmark, evaluation, task)
+    if episodes is not None:
+        due = [key for key in due if key in episodes]
+        missing = [key for key in missing if key in episodes]
     counts = {"due": len(due), "kept": len(due) - len(missing), "finished": 0, "crashed": 0}
     if missing:
         with _terminable(), progress(f"{evaluation}: {task}", len(missing)) as advance:
-            run = Scheduler(settings, benchmark, evaluation, task, backends, hashes, advance)
+            run = Scheduler(settings, benchmark, evaluation, task, backends, hashes, advance, part)
             counts.update(run.play(missing))
+            counts["kept"] += run.elsewhere
     return counts
 
 

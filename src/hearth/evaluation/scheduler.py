@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import selectors
+import time
 from collections import deque
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from hearth.benchmark import Benchmark
+from hearth.core import claims
 from hearth.core.errors import EvaluationError
-from hearth.core.files import write_json
 from hearth.core.progress import Advance
 from hearth.core.results import Results
 from hearth.core.sections import EvaluationSettings
@@ -22,6 +24,7 @@ from hearth.evaluation.worker import Assignment, Setup
 from hearth.policy.compression import executed_steps
 
 _TICK_SECONDS = 0.5
+_CLAIMED_SECONDS = 5.0  # between two looks at an episode that another process plays
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,12 @@ class Backends:
 
 @dataclass
 class _Episode:
-    """One due episode: how often it was tried, and on which server last."""
+    """One due episode: how often it was tried, on which server last, and when to look at it."""
 
     key: identity.Key
     attempts: int = 0
     server: PolicyServer | None = None
+    look_at: float = 0.0  # monotonic seconds
 
 
 class Scheduler:
@@ -61,6 +65,7 @@ class Scheduler:
         backends: Backends,
         hashes: dict[str, str],
         advance: Advance,
+        part: str = "",
     ) -> None:
         self.settings, self.benchmark = settings, benchmark
         self.evaluation, self.task = evaluation, task
@@ -68,17 +73,20 @@ class Scheduler:
         self.backends, self.hashes, self.advance = backends, hashes, advance
         self.results = Results.of(settings)
         self.logs = self.results.evaluation(evaluation) / "logs"
+        self.log_name = f"{task}_{part}"
         self.workers: list[WorkerProcess] = []
         self.server: PolicyServer | None = None
         self.failed_starts = 0
         self.pending: deque[_Episode] = deque()
         self.counts = {"finished": 0, "crashed": 0}
+        self.elsewhere = 0  # episodes that another process finished meanwhile
 
     def play(self, keys: list[identity.Key]) -> dict[str, int]:
         """Play these episodes; returns how many finished and how many crashed."""
         self.pending.extend(_Episode(key) for key in keys)
-        for log in self.logs.glob(f"{self.task}_*.log"):
-            log.unlink()
+        for log in self.logs.glob(f"{self.log_name}*.log"):
+            log.unlink(missing_ok=True)
+        self.beat = claims.Heartbeat()
         try:
             while self.pending or any(worker.job for worker in self.workers):
                 self._start_missing()
@@ -90,6 +98,7 @@ class Scheduler:
                 worker.close()
             if self.server is not None:
                 self.server.stop()
+            self.beat.close()
         return self.counts
 
     def _start_missing(self) -> None:
@@ -98,14 +107,14 @@ class Scheduler:
         needed = min(self.wanted.workers, busy + len(self.pending))
         names = {worker.log for worker in self.workers}
         for index in range(self.wanted.workers):
-            log = self.logs / f"{self.task}_worker{index}.log"
+            log = self.logs / f"{self.log_name}worker{index}.log"
             if len(self.workers) < needed and log not in names:
                 self.workers.append(WorkerProcess(self._setup(), log))
         if self.server is not None and self.server.process.poll() is not None:
             self.server = None
         if self.backends.server is not None and self.server is None and self.pending:
             # Waits until it is ready; the workers set up their scenes meanwhile.
-            log = self.logs / f"{self.task}_server.log"
+            log = self.logs / f"{self.log_name}server.log"
             self.server = PolicyServer(self.backends.server, log, self.wanted.start_timeout_seconds)
 
     def _setup(self) -> Setup:
@@ -126,15 +135,42 @@ class Scheduler:
         for worker in self.workers:
             idle = worker.ready and worker.job is None
             if idle and self.pending and (self.server or self.backends.server is None):
-                episode = self.pending.popleft()
+                episode = self._next()
+                if episode is None:
+                    return
                 episode.attempts += 1
                 episode.server = self.server
                 worker.assign(episode, self._assignment(episode))
 
+    def _next(self) -> _Episode | None:
+        """The next episode that no other process plays, claimed; None if there is none now."""
+        for _ in range(len(self.pending)):
+            episode = self.pending.popleft()
+            claim = self._claim(episode)
+            if time.monotonic() < episode.look_at:
+                self.pending.append(episode)
+            elif claims.take(claim, succeed_own_job=True) is not None:
+                episode.look_at = time.monotonic() + _CLAIMED_SECONDS
+                self.pending.append(episode)
+            else:
+                self.beat.add(claim)
+                if not identity.is_finished(self._path(episode), self.hashes):
+                    return episode
+                self.beat.release(claim)
+                self.elsewhere += 1
+                self.advance(1, "finished elsewhere")
+        return None
+
+    def _path(self, episode: _Episode) -> Path:
+        return self.results.episode(self.evaluation, self.task, *episode.key)
+
+    def _claim(self, episode: _Episode) -> Path:
+        return self.results.claim(self.evaluation, self.task, *episode.key)
+
     def _assignment(self, episode: _Episode) -> Assignment:
         return Assignment(
             job=asdict(self._job(episode)),
-            path=str(self.results.episode(self.evaluation, self.task, *episode.key)),
+            path=str(self._path(episode)),
             address=self.server.address if self.server else None,
             provenance=self._provenance(episode),
         )
@@ -182,6 +218,7 @@ class Scheduler:
                 if event["event"] == "ready":
                     worker.ready, self.failed_starts = True, 0
                 elif event["event"] == "finished":
+                    self.beat.release(self._claim(worker.job))
                     worker.job = None
                     self.counts["finished"] += 1
                     self.advance(1, f"{event['status']}, q {event['q']:.2f}")
@@ -235,11 +272,13 @@ class Scheduler:
 
     def _retry(self, episode: _Episode, reason: str, log: list[str]) -> None:
         if episode.attempts < self.wanted.attempts:
+            self.beat.release(self._claim(episode))
             self.pending.appendleft(episode)
             return
-        path = self.results.episode(self.evaluation, self.task, *episode.key)
+        path = self._path(episode)
         path.with_suffix(".mp4").unlink(missing_ok=True)
         result = crashed_result(self._job(episode), reason, log)
-        write_json(path, {**result, "provenance": self._provenance(episode)})
+        identity.publish(path, {**result, "provenance": self._provenance(episode)})
+        self.beat.release(self._claim(episode))
         self.counts["crashed"] += 1
         self.advance(1, f"crashed: {reason}")

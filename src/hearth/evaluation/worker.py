@@ -25,8 +25,8 @@ from typing import Any
 
 from hearth.benchmark import Benchmark
 from hearth.core.errors import HearthError, StorageError
-from hearth.core.files import write_json
 from hearth.core.lifetime import end_with_parent
+from hearth.evaluation import identity
 from hearth.evaluation.environments import load_factory
 from hearth.evaluation.episode import Actor, EpisodeJob, ExpertActor, ServerActor, run_episode
 from hearth.serving.client import PolicyClient, ServerLostError
@@ -170,7 +170,7 @@ class Worker:
                 actor = ServerActor(client, self.setup.steps_ahead)
                 result = self._run(environment, actor, job, path)
         provenance["end_time"] = _now()
-        write_json(path, {**result, "provenance": provenance})
+        identity.publish(path, {**result, "provenance": provenance})
         self.events.send("finished", status=result["status"], q=result["q_score"]["final"])
 
     def _run(self, environment: Any, actor: Actor, job: EpisodeJob, path: Path) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def test_a_video_of_odd_size_is_made_even(faults, tmp_path):
     run_episode(FakeEnvironment(None), Counting(), job(video_size=33), path)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        assert (stream.width, stream.height, stream.average_rate) == (34, 34, 10)
+        assert (stream.width, stream.height, stream.average_rate) == (34, 34, 6)
         assert stream.codec_context.name == "h264" and stream.pix_fmt == "yuv420p"
 
 

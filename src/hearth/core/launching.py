@@ -1,0 +1,63 @@
+"""The launcher's section of the settings: where long jobs run and what each asks for.
+
+The experiment leaves it at its defaults (everything runs in place); a profile hands over its
+values, so that partitions and sizes stand in the profile alone.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from hearth.core.sections import (
+    Name,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Section,
+)
+
+Word = Annotated[str, Field(pattern=r"^\S+$")]
+
+
+class JobResources(Section):
+    """What one job asks the cluster for; None leaves it to the site's default."""
+
+    partition: Word | None = None
+    account: Word | None = None
+    qos: Word | None = None
+    constraint: Word | None = None
+    gpus: NonNegativeInt = 0  # of the job's one node
+    gpu_model: Name | None = None  # the site's name of the flavour, as in gpu:h200:8
+    gres: Word | None = None  # for sites that take only --gres, instead of `gpus`
+    cpus: PositiveInt = 2
+    memory_megabytes: PositiveInt = 8000
+    minutes: PositiveInt = 240  # the time limit; a job that reaches it goes on in the next one
+    requeue: bool = True  # False where the site forbids it: the launcher submits a new job instead
+    extra: str = ""  # further options, as on sbatch's command line: "--reservation=week3"
+
+    @model_validator(mode="after")
+    def _check_gpus(self) -> JobResources:
+        if self.gres is not None and (self.gpus or self.gpu_model):
+            raise ValueError(
+                f"gres {self.gres} and gpus {self.gpus} (gpu_model {self.gpu_model}) ask for GPUs "
+                "in two ways: give either gres, or gpus and perhaps gpu_model"
+            )
+        if self.gpu_model and not self.gpus:
+            raise ValueError(f"gpu_model {self.gpu_model} without gpus: say how many")
+        return self
+
+
+class LauncherSettings(Section):
+    """Who runs training and evaluation.
+
+    none: the command itself, in place; local: processes of this machine; slurm: jobs.
+    """
+
+    executor: Literal["none", "local", "slurm"] = "none"
+    shards: PositiveInt = 4  # most jobs of one evaluated task side by side
+    attempts: PositiveInt = 3  # jobs in a row that end without any progress before it gives up
+    poll_seconds: PositiveFloat = 15.0  # between two looks at files and at the queue
+    train: JobResources = JobResources()
+    evaluate: JobResources = JobResources()

@@ -1,0 +1,225 @@
+"""Where jobs run: processes of this machine, or Slurm. Both through submitit.
+
+An executor belongs to one unit of work: its jobs have one name and one folder, which holds their
+pickled work, their logs and, where they ended by themselves, their result.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import psutil
+
+from hearth.core.errors import LaunchError
+from hearth.core.launching import JobResources
+from hearth.launch.queue import Queue, QueuedJob, accounting, command
+
+Work = Callable[[], Any]
+_SIGNAL_SECONDS = 90  # ahead of the time limit: enough to write a large checkpoint
+_GRACE_SECONDS = 10.0
+
+
+class Executor(Protocol):
+    """What the launcher needs of a place where jobs run."""
+
+    def submit(self, works: Sequence[Work]) -> list[str]:
+        """Start one job for each of `works`; their ids."""
+        ...
+
+    def active(self) -> list[QueuedJob]:
+        """The jobs of this unit that have not ended, whoever submitted them."""
+        ...
+
+    def cancel(self, ids: Sequence[str]) -> None:
+        """End jobs."""
+        ...
+
+    def explain(self, ids: Sequence[str]) -> str:
+        """How jobs ended, in the words of the cluster."""
+        ...
+
+
+def sbatch_parameters(name: str, resources: JobResources, nice: int = 0) -> dict[str, Any]:
+    """What submitit writes into the batch script.
+
+    Args:
+        name: the job's name.
+        resources: what the job asks for.
+        nice: lowers the priority against other jobs of the same user.
+    """
+    extra: dict[str, Any] = {"nice": nice} if nice else {}
+    extra["requeue" if resources.requeue else "no-requeue"] = True
+    extra.update(_options(resources.extra))
+    parameters: dict[str, Any] = {
+        "job_name": name,
+        "time": resources.minutes,
+        "nodes": 1,
+        "ntasks_per_node": 1,
+        "cpus_per_task": resources.cpus,
+        "mem": f"{resources.memory_megabytes}MB",
+        # A job shorter than the notice would be told to leave when it starts.
+        "signal_delay_s": min(_SIGNAL_SECONDS, resources.minutes * 60 // 4),
+        "stderr_to_stdout": True,
+        "wckey": "hearth",
+        # Since 22.05 srun does not take the number from sbatch; a requeued job adds to its log.
+        "srun_args": [f"--cpus-per-task={resources.cpus}", "--open-mode=append"],
+        "additional_parameters": extra,
+    }
+    for key in ("partition", "account", "qos", "constraint", "gres"):
+        if getattr(resources, key) is not None:
+            parameters[key] = getattr(resources, key)
+    if resources.gpus:
+        model = f"{resources.gpu_model}:" if resources.gpu_model else ""
+        parameters["gpus_per_node"] = f"{model}{resources.gpus}"
+    return parameters
+
+
+def _options(text: str) -> dict[str, Any]:
+    """Options as on sbatch's command line: "--mail-type=END --exclusive"."""
+    options: dict[str, Any] = {}
+    for word in shlex.split(text):
+        match = re.fullmatch(r"--([a-z][a-z0-9-]*)(?:=(.*))?", word)
+        if match is None:
+            raise LaunchError(
+                f"extra option {word!r} of sbatch: write --name=value or --name, all in one word"
+            )
+        options[match[1]] = True if match[2] is None else match[2]
+    return options
+
+
+class Slurm:
+    """Jobs of Slurm; several of one submission are one job array."""
+
+    def __init__(
+        self, name: str, folder: Path, resources: JobResources, queue: Queue, nice: int = 0
+    ) -> None:
+        self.name, self.folder, self.resources = name, folder, resources
+        self.queue, self.nice = queue, nice
+        self._submitted = 0.0
+
+    def submit(self, works: Sequence[Work]) -> list[str]:
+        """Submit one array. Raises LaunchError with sbatch's words if it is refused."""
+        from submitit import SlurmExecutor
+        from submitit.core.utils import FailedJobError
+
+        try:
+            executor = SlurmExecutor(self.folder)
+            executor.update_parameters(**sbatch_parameters(self.name, self.resources, self.nice))
+            jobs = executor.submit_array(works)
+        except (FailedJobError, FileNotFoundError, RuntimeError) as error:
+            raise LaunchError(
+                f"the cluster refused the jobs '{self.name}': {str(error).strip()}\n"
+                f"They ask for {self.resources.model_dump(exclude_defaults=True)}; the profile's "
+                "entry set-resources of this rule says so"
+            ) from error
+        finally:
+            self._submitted = time.time()
+        return [job.job_id for job in jobs]
+
+    def active(self) -> list[QueuedJob]:
+        """By name, from an answer that is younger than the last submission."""
+        return [job for job in self.queue.jobs(self._submitted) if job.name == self.name]
+
+    def cancel(self, ids: Sequence[str]) -> None:
+        """Cancel; Slurm ends running jobs with SIGTERM first."""
+        if not ids:
+            return
+        try:
+            command(["scancel", *ids])
+        except LaunchError as error:
+            # They may have ended since we looked.
+            if "Invalid job id" not in str(error):
+                raise
+        self._submitted = time.time()
+
+    def explain(self, ids: Sequence[str]) -> str:
+        """From the accounting."""
+        return accounting(ids)
+
+
+class Local:
+    """Processes of this machine that outlive the launcher; a job's id is its process id."""
+
+    def __init__(self, folder: Path, resources: JobResources) -> None:
+        self.folder, self.resources = folder, resources
+
+    def submit(self, works: Sequence[Work]) -> list[str]:
+        """Start a process for each; they share the machine."""
+        from submitit import LocalExecutor
+
+        executor = LocalExecutor(self.folder)
+        executor.update_parameters(
+            timeout_min=self.resources.minutes,
+            gpus_per_node=self.resources.gpus,
+            stderr_to_stdout=True,
+            signal_delay_s=min(_SIGNAL_SECONDS, self.resources.minutes * 60 // 4),
+        )
+        return [executor.submit(work).job_id for work in works]
+
+    def active(self) -> list[QueuedJob]:
+        """The processes that still run, by the records of those that were started."""
+        records = self.folder.glob("*_submitted.pkl")
+        ids = [path.name.removesuffix("_submitted.pkl") for path in records]
+        return [QueuedJob(id, "RUNNING", self.folder.name) for id in ids if self._process(id)]
+
+    def _process(self, id: str) -> psutil.Process | None:
+        try:
+            process = psutil.Process(int(id))
+            # The id may have been given to another process since.
+            ours = str(self.folder.absolute()) in " ".join(process.cmdline())
+            return process if ours and process.status() != psutil.STATUS_ZOMBIE else None
+        except (psutil.Error, ValueError):
+            return None
+
+    def cancel(self, ids: Sequence[str]) -> None:
+        """End the processes and their children: asked first, then made to."""
+        found = [process for id in ids if (process := self._process(id)) is not None]
+        found += [child for process in found for child in process.children(recursive=True)]
+        for number in ("terminate", "kill"):
+            for process in found:
+                try:
+                    getattr(process, number)()
+                except psutil.Error:
+                    continue
+            _, found = psutil.wait_procs(found, timeout=_GRACE_SECONDS)
+
+    def explain(self, ids: Sequence[str]) -> str:
+        """Processes leave no word behind."""
+        return ""
+
+
+def work_of(folder: Path, id: str) -> Any:
+    """What job `id` does; None if nobody recorded it, so that it cannot run either."""
+    from submitit.core.utils import DelayedSubmission
+
+    try:
+        return DelayedSubmission.load(folder / f"{id}_submitted.pkl").function
+    except (OSError, pickle.UnpicklingError, EOFError, AttributeError, ImportError, AssertionError):
+        return None
+
+
+def outcome_of(folder: Path, id: str) -> tuple[str, Any] | None:
+    """("success", returned) or ("error", traceback) of a job that ended by itself."""
+    try:
+        return pickle.loads((folder / f"{id}_0_result.pkl").read_bytes())
+    except (OSError, pickle.UnpicklingError, EOFError, AttributeError, ImportError):
+        return None
+
+
+def log_of(folder: Path, id: str) -> Path:
+    """The log of a job."""
+    return folder / f"{id}_0_log.out"
+
+
+def clean(folder: Path, kept: Sequence[str] = ()) -> None:
+    """Remove records that no job needs any more; logs and batch scripts stay to be read."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        record = path.name.endswith((".pkl", ".tmp")) or path.name.startswith(".submission_file")
+        if record and not path.name.startswith(tuple(f"{id}_" for id in kept)):
+            path.unlink(missing_ok=True)

@@ -1,0 +1,83 @@
+"""From a profile's resources to the command that a rule runs."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hearth.core.errors import SettingsError, choices
+
+# The names that Snakemake's Slurm executor gives these resources -> ours.
+_NAMES = {
+    "slurm_partition": "partition",
+    "slurm_account": "account",
+    "qos": "qos",
+    "constraint": "constraint",
+    "gpu": "gpus",
+    "gpu_model": "gpu_model",
+    "gres": "gres",
+    "cpus_per_task": "cpus",
+    "mem_mb": "memory_megabytes",
+    "runtime": "minutes",
+    "slurm_requeue": "requeue",
+    "slurm_extra": "extra",
+}
+_LAUNCHER = {"launcher_shards": "shards", "launcher_attempts": "attempts"}
+
+
+def launch_command(stage: str) -> Callable[[Any, Any], str]:
+    """A function of (wildcards, resources) for a rule's params.
+
+    Snakemake does not compare params that depend on resources: a changed partition re-runs nothing.
+
+    Args:
+        stage: "train" or "evaluate".
+    """
+
+    def command(wildcards: Any, resources: Any) -> str:
+        return command_for(stage, dict(resources.items()))
+
+    return command
+
+
+def command_for(stage: str, resources: dict[str, Any]) -> str:
+    """``train``, or ``launch train --set launcher....`` where the profile names a launcher.
+
+    Args:
+        stage: "train" or "evaluate".
+        resources: of the rule; `launcher` is none, local or slurm.
+
+    Raises:
+        SettingsError: another launcher.
+    """
+    executor = str(resources.get("launcher", "none"))
+    if executor not in ("none", "local", "slurm"):
+        raise SettingsError(
+            f"resource launcher '{executor}' of rule {stage}: "
+            + choices(executor, ("none", "local", "slurm"))
+        )
+    if executor == "none":
+        return stage
+    settings: dict[str, int | str] = {"launcher.executor": executor}
+    for key, name in _LAUNCHER.items():
+        if key in resources:
+            settings[f"launcher.{name}"] = resources[key]
+    for name, value in job_values(resources).items():
+        settings[f"launcher.{stage}.{name}"] = value
+    # JSON keeps an account that looks like a number a text.
+    words = [
+        f"--set {shlex.quote(f'{key}={json.dumps(value)}')}" for key, value in settings.items()
+    ]
+    return f"launch {stage} {' '.join(words)}"
+
+
+def job_values(resources: Mapping[str, Any]) -> dict[str, int | str]:
+    """The fields of `JobResources` that a rule's resources give."""
+    return {
+        name: resources[key]
+        for key, name in _NAMES.items()
+        # What is not known yet (a size that follows from inputs) is no number or text.
+        if isinstance(resources.get(key), int | str) and resources[key] != ""
+    }

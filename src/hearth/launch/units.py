@@ -1,0 +1,209 @@
+"""Units of work: one evaluated task, or one training run. What is missing, and which jobs do it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hearth.benchmark import load_benchmark
+from hearth.core.errors import LaunchError
+from hearth.core.files import hash_json
+from hearth.core.launching import JobResources, LauncherSettings
+from hearth.core.results import Results
+from hearth.core.selection import select_tasks
+from hearth.core.settings import Settings, freeze_settings
+from hearth.evaluation import identity
+from hearth.launch.shards import split
+from hearth.launch.work import EvaluationShard, TrainingJob
+
+if TYPE_CHECKING:
+    from hearth.evaluation.run import Backends
+
+_MOST_NICE = 100
+
+
+class Unit(Protocol):
+    """What the launcher needs to know of the work."""
+
+    name: str  # the jobs' name in the queue, unique among the user's work
+    title: str
+    folder: Path
+
+    def remaining(self) -> Sequence[Hashable]:
+        """The pieces that are not done."""
+        ...
+
+    def covers(self, work: Any) -> set[Hashable]:
+        """The pieces that a job with this work does; none if it was started for other settings."""
+        ...
+
+    def works(self, pieces: Sequence[Any], most: int) -> Sequence[Any]:
+        """Work for at most `most` jobs that do these pieces."""
+        ...
+
+    def progress(self) -> object:
+        """A value that changes when something was achieved."""
+        ...
+
+    def succeeded(self, work: Any) -> None:
+        """A job came to its end without an error."""
+        ...
+
+
+def frozen(settings: Settings) -> str:
+    """The settings file that jobs read: the launcher's own section does not concern them."""
+    plain = settings.model_copy(update={"launcher": LauncherSettings()})
+    return str(freeze_settings(plain).absolute())
+
+
+def job_name(settings: Settings, *parts: str) -> str:
+    """Two checkouts may have experiments of one name: the folder tells them apart."""
+    place = hash_json(os.path.realpath(Results.of(settings).root))[:8]
+    return "-".join(("hearth", place, *parts))
+
+
+class EvaluationUnit:
+    """One task of an evaluation. Its pieces are episodes, (instance, rollout)."""
+
+    def __init__(
+        self, settings: Settings, evaluation: str, task: str, backends: Backends | None = None
+    ) -> None:
+        self.settings, self.evaluation, self.task = settings, evaluation, task
+        self.backends = backends
+        self.benchmark = load_benchmark(settings.benchmark)
+        self.hashes = identity.hashes(settings, self.benchmark, evaluation, task)
+        self.name = job_name(settings, "evaluate", evaluation, task)
+        self.title = f"{evaluation}: {task}"
+        self.folder = Results.of(settings).jobs("evaluate", evaluation, task)
+        self.config = frozen(settings)
+        self.resources = settings.launcher.evaluate
+        self._crashed_before = self._crashed()
+
+    def _minutes(self, task: str) -> float:
+        """How long one episode takes at most, at the robot's own pace."""
+        return self.benchmark.time_limit(task) / self.benchmark.frames_per_second / 60
+
+    def nice(self) -> int:
+        """0 for the experiment's longest task, up to 100 for shorter ones, which start later.
+
+        Small, because it counts against the jobs of other users too.
+        """
+        tasks = select_tasks(self.settings, self.benchmark.task_names)
+        longest = max(self._minutes(task) for task in {*tasks, self.task})
+        return round(_MOST_NICE * (1 - self._minutes(self.task) / longest))
+
+    def remaining(self) -> list[identity.Key]:
+        """The due episodes that have no finished result, nor crashed since this unit was made.
+
+        What crashed before is played again, what crashes now has had all its attempts.
+        """
+        crashed = self._crashed()
+        given_up = {key for key in crashed if crashed[key] != self._crashed_before.get(key)}
+        return [key for key in self._missing() if key not in given_up]
+
+    def _missing(self) -> list[identity.Key]:
+        return identity.missing_episodes(self.settings, self.benchmark, self.evaluation, self.task)
+
+    def _crashed(self) -> dict[identity.Key, int]:
+        """The crashed episodes, and when they were written [ns]."""
+        results, found = Results.of(self.settings), {}
+        for key in self._missing():
+            path = results.episode(self.evaluation, self.task, *key)
+            if identity.read_result(path, self.hashes)[0] is not None:
+                found[key] = path.stat().st_mtime_ns
+        return found
+
+    def covers(self, work: Any) -> set[Hashable]:
+        """The episodes of a shard, if its policy and configuration are ours."""
+        if not isinstance(work, EvaluationShard) or work.hashes != self.hashes:
+            return set()
+        return set(work.episodes)
+
+    def works(self, pieces: Sequence[identity.Key], most: int) -> list[EvaluationShard]:
+        """Shards of equal duration."""
+        durations = dict.fromkeys(pieces, self._minutes(self.task))
+        shards = []
+        for keys in split(durations, most):
+            shards.append(
+                EvaluationShard(
+                    self.config, self.evaluation, self.task, tuple(keys),
+                    # The first episode names the logs: no two shards at one time share it.
+                    part=f"from_{keys[0][0]}_{keys[0][1]}_", hashes=self.hashes,
+                    requeue=self.settings.launcher.evaluate.requeue, backends=self.backends,
+                )
+            )  # fmt: skip
+        return shards
+
+    def progress(self) -> int:
+        """The number of episodes to come."""
+        return len(self.remaining())
+
+    def succeeded(self, work: Any) -> None:
+        """The result files alone tell what is done."""
+
+
+class TrainingUnit:
+    """One training run. Its only piece is the run's name."""
+
+    def __init__(self, settings: Settings, run: str) -> None:
+        settings.run(run)
+        self.settings, self.run = settings, run
+        self.results = Results.of(settings)
+        self.name = job_name(settings, "train", run)
+        self.title = f"training {run}"
+        self.folder = self.results.jobs("train", run)
+        self.config = frozen(settings)
+        self.key = _training_key(settings, run)
+        self.resources = _for_devices(settings, run)
+        self._finished = False
+
+    def nice(self) -> int:
+        """Nothing waits for training but everything."""
+        return 0
+
+    def remaining(self) -> list[str]:
+        """The run, until a job of ours found it finished.
+
+        The marker alone does not do: only the job compares it with settings and data.
+        """
+        return [] if self._finished else [self.run]
+
+    def covers(self, work: Any) -> set[Hashable]:
+        """The run, if the job trains with our settings."""
+        return {self.run} if isinstance(work, TrainingJob) and work.key == self.key else set()
+
+    def works(self, pieces: Sequence[str], most: int) -> list[TrainingJob]:
+        """One job."""
+        return [TrainingJob(self.config, self.run, self.key, self.settings.launcher.train.requeue)]
+
+    def progress(self) -> object:
+        """The checkpoints that there are."""
+        folder = self.results.checkpoints(self.run)
+        return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
+    def succeeded(self, work: Any) -> None:
+        """The job has trained to the end, or found that done."""
+        self._finished = self.results.trained(self.run).exists()
+
+
+def _for_devices(settings: Settings, run: str) -> JobResources:
+    """As many GPUs as the run uses, where the profile gives it GPUs."""
+    resources, devices = settings.launcher.train, settings.run(run).devices
+    if not resources.gpus:
+        return resources
+    if devices > resources.gpus:
+        raise LaunchError(
+            f"runs.{run}.devices = {devices}, but launcher.train.gpus = {resources.gpus} a node; "
+            f"valid: 1 to {resources.gpus}"
+        )
+    return resources.model_copy(update={"gpus": devices})
+
+
+def _training_key(settings: Settings, run: str) -> str:
+    """A hash of the sections that training reads; it need not see the data to know its own jobs."""
+    chosen = settings.for_run(run)
+    sections = ("seed", "benchmark", "tasks", "data", "statistics", "tokenizer", "model")
+    values = chosen.model_dump(mode="json", include=set(sections))
+    return hash_json([values, chosen.run(run).model_dump(mode="json")])

@@ -1,0 +1,38 @@
+"""`hearth launch evaluate` with the stand-in simulator and server: arguments RESULTS and JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from evaluation_setup import BACKENDS, TASK, make_settings
+
+from hearth.core.errors import HearthError
+from hearth.core.files import write_json
+from hearth.core.launching import LauncherSettings
+from hearth.core.results import Results
+from hearth.evaluation.merge import merge_and_write
+from hearth.launch.launcher import launch
+from hearth.launch.units import EvaluationUnit
+
+
+def main() -> int:
+    values = json.loads(sys.argv[2])
+    launcher = LauncherSettings.model_validate(values.pop("launcher"))
+    settings = make_settings(Path(sys.argv[1]), **values)
+    settings = settings.model_copy(update={"launcher": launcher})
+    bundle = Results.of(settings).bundle("main")
+    if not bundle.exists():
+        write_json(bundle / "provenance.json", {"hash": "0123456789abcdef"})
+    try:
+        launch(EvaluationUnit(settings, "trained", TASK, BACKENDS), settings)
+    except HearthError as error:
+        print(f"hearth: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(merge_and_write(settings, "trained", TASK)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""The whole workflow through profiles/slurm, and a training run that is preempted."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.cluster.slurm import Slurm, wait_for
+from tests.workflow.conftest import BIN, CONFIG, ROOT, TASK
+
+pytestmark = pytest.mark.cluster
+
+STEPS = 40
+
+
+@dataclass
+class Workflow:
+    folder: Path
+    slurm: Slurm
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results" / "small"
+
+    def snakemake(
+        self, *arguments: str, profile: str = str(ROOT / "profiles/slurm")
+    ) -> subprocess.CompletedProcess[str]:
+        command = [
+            str(BIN / "snakemake"), "--snakefile", str(ROOT / "Snakefile"),
+            "--directory", str(self.folder), "--configfile", str(self.folder / "config.yaml"),
+            "--profile", profile, *arguments,
+            # The tests look at the accounting more often than a site would like.
+            "--slurm-init-seconds-before-status-checks", "3", "--seconds-between-status-checks",
+            "3", "--max-status-checks-per-second", "2", "--latency-wait", "10",
+            "--set-threads", "demonstrations=2", "prepare=2", "train=1", "evaluate=1",
+            "--config", f"set=results={self.folder / 'results'}",
+        ]  # fmt: skip
+        return subprocess.run(
+            command, cwd=self.folder, capture_output=True, text=True, timeout=1500, check=False
+        )
+
+    def hearth(self, *arguments: str) -> list[str]:
+        settings = [f"results={self.folder / 'results'}", f"runs.main.steps={STEPS}"]
+        settings += ["runs.main.checkpoint_every=10", "runs.main.log_every=1"]
+        overrides = [word for setting in settings for word in ("--set", setting)]
+        config = str(self.folder / "config.yaml")
+        return [str(BIN / "hearth"), *arguments, "--config", config, *overrides]
+
+    def losses(self) -> dict[int, float]:
+        lines = (self.results / "runs/main/metrics.jsonl").read_text().splitlines()
+        return {line["step"]: line["total"] for line in map(json.loads, lines)}
+
+
+@pytest.fixture(scope="module")
+def workflow(tmp_path_factory: pytest.TempPathFactory, slurm: Slurm) -> Workflow:
+    made = Workflow(tmp_path_factory.mktemp("workflow"), slurm)
+    (made.folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    done = made.snakemake()
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]
+    return made
+
+
+@pytest.mark.timeout(1500)
+def test_the_leaderboard_comes_out_of_the_cluster(workflow: Workflow) -> None:
+    page = (workflow.results / "leaderboard/index.html").read_text()
+    assert "INCOMPLETE" not in page
+    merged = json.loads((workflow.results / f"evaluation/expert/{TASK}.json").read_text())
+    assert merged["complete"] and merged["success_rate"] == 1.0
+    text = workflow.slurm.run("sacct", "-X", "-n", "-P", "-o", "JobName,Partition,State,AllocTRES")
+    jobs = [line.split("|") for line in text.splitlines()]
+    train = [job for job in jobs if "-train-" in job[0]]
+    evaluate = [job for job in jobs if "-evaluate-trained-" in job[0]]
+    short = [job for job in jobs if not job[0].startswith("hearth-")]
+    assert {job[1] for job in train} == {"h200"} and "gres/gpu=1" in train[0][3]
+    assert {"rtx"} <= {job[1] for job in evaluate}
+    assert {job[1] for job in short} == {"cpu"}, "no CPU stage holds a GPU"
+    assert len(short) == 4, "demonstrations, prepare and twice statistics"
+
+
+def test_a_second_run_with_the_installed_profile_has_nothing_to_do(
+    workflow: Workflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    subprocess.run(["make", "-C", str(ROOT), "install-profile"], check=True, capture_output=True)
+    again = workflow.snakemake("--dry-run", profile="slurm")
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+
+@pytest.mark.timeout(900)
+def test_a_preempted_training_goes_on_with_the_same_losses(workflow: Workflow) -> None:
+    slurm = workflow.slurm
+    discard = [*workflow.hearth("train"), "--run", "main"]
+    subprocess.run(discard, cwd=workflow.folder, check=True, capture_output=True, timeout=400)
+    undisturbed = workflow.losses()
+    subprocess.run(["rm", "-rf", str(workflow.results / "runs/main")], check=True)
+    launch = [
+        *workflow.hearth("launch", "train"), "--run", "main",
+        "--set", "launcher.executor=slurm", "--set", "launcher.poll_seconds=2",
+        "--set", "launcher.train.partition=h200", "--set", "launcher.train.cpus=4",
+    ]  # fmt: skip
+    launcher = subprocess.Popen(
+        launch, cwd=workflow.folder, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+    )
+    checkpoints = workflow.results / "runs/main/checkpoints"
+    wait_for(lambda: (checkpoints / "10").is_dir(), 300, "the first checkpoint")
+    job = slurm.run("squeue", "-h", "-p", "h200", "-o", "%i").strip()
+    slurm.run("sbatch", "-p", "urgent", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 5")
+    state = ("squeue", "-h", "-j", job, "-o", "%T")
+    wait_for(lambda: slurm.run(*state).strip() == "PENDING", 120, "the preemption")
+    slurm.run("scontrol", "update", f"JobId={job}", "StartTime=now")
+    _, said = launcher.communicate(timeout=400)
+    assert launcher.returncode == 0, said
+    assert said.count("submitting") == 1, said
+    assert "Restarts=1" in slurm.run("scontrol", "show", "job", job)
+    log = next(workflow.results.glob(f"jobs/train-main/{job}_0_log.out")).read_text()
+    assert "goes on from step" in log
+    assert workflow.losses() == undisturbed

@@ -6,8 +6,8 @@ wrapper: one that resizes every camera image with Pillow at every step, as publi
 The network is replaced by a chunk that is ready at once; everything else is the real runtime with
 the report's settings (26 actions in 20 steps, inpainting, voting, gripper rule). Observations hold
 the evaluator's native images, uint8 with an alpha channel (one of 720x720 and two of 480x480).
-Native images are resized in the compiled program of the network: its share is printed by itself,
-for the default device of this machine.
+Native images are resized on the device that runs the network: this share is printed by itself, for
+the default device of this machine.
 Both are timed in turns within one run, so a machine that others use slows both alike.
 CPU time (of all threads) says what a call costs where wall time mostly says who else is computing.
 """
@@ -145,7 +145,7 @@ def measure_resizing(benchmark: Benchmark, rounds: int) -> np.ndarray:
     """Wall milliseconds [rounds] of resizing the native images of a chunk on the default device."""
     native = native_observation(benchmark)
     images = [native[camera.observation_key][None] for camera in benchmark.cameras.values()]
-    resize = jax.jit(lambda several: [resize_on_device(image, SIZE) for image in several])
+    resize = lambda several: [resize_on_device(image, SIZE) for image in several]  # noqa: E731
     jax.block_until_ready(resize(images))
     found = []
     for _ in range(rounds):

@@ -33,6 +33,7 @@ from hearth.serving import wire
 
 RESET = wire.pack({"reset": True})
 CLIENTS, STEPS = 8, 100
+WITNESS_PAUSE_SECONDS = 1 / 30  # as a robot's
 ALLOWED_MEBIBYTES = 32.0  # of growth; one leaked request of ten would be some 350 MiB
 REPORT_FRAMES = 20_000
 
@@ -41,8 +42,10 @@ def open_client(port: int) -> connect:
     return connect(f"ws://127.0.0.1:{port}", compression=None, proxy=None)
 
 
-async def episode(connection: ClientConnection, frame: bytes, steps: int) -> np.ndarray:
-    """The actions [steps, D] of one episode.
+async def episode(
+    connection: ClientConnection, frame: bytes, steps: int, pause: float = 0.0
+) -> np.ndarray:
+    """The actions [steps, D] of one episode, with so many seconds between steps.
 
     Raises:
         RuntimeError: the server refused an observation.
@@ -55,6 +58,7 @@ async def episode(connection: ClientConnection, frame: bytes, steps: int) -> np.
         if isinstance(answer, str):
             raise RuntimeError(f"the server refused a request: {answer}")
         actions.append(wire.unpack(answer)["action"])
+        await asyncio.sleep(pause)
     return np.stack(actions)
 
 
@@ -106,7 +110,7 @@ async def fuzz(server: ServerProcess, count: int, seed: int) -> bool:
         flooding = asyncio.gather(*map(flood, range(CLIENTS)))
         differences, episodes, reported, before = [0.0], 0, 0, None
         while not flooding.done():
-            found = await episode(witness, frame, STEPS)
+            found = await episode(witness, frame, STEPS, WITNESS_PAUSE_SECONDS)
             differences.append(float(np.abs(found - expected).max()))
             episodes += 1
             done = sum(sent.values())

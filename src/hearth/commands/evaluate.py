@@ -56,7 +56,7 @@ def merge(options: argparse.Namespace) -> int:
     settings, benchmark = settings_of(options)
     settings.evaluation(options.evaluation)
     results = [
-        merge_and_write(settings, options.evaluation, task)
+        merge_and_write(settings, options.evaluation, task, benchmark)
         for task in tasks_of(options, settings, benchmark)
     ]
     complete = all(result["complete"] for result in results)

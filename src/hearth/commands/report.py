@@ -30,10 +30,11 @@ def _report(options: argparse.Namespace) -> int:
     if not options.show:
         for evaluation in settings.evaluations:
             for task in tasks:
-                ensure_merged(settings, evaluation, task)
+                ensure_merged(settings, evaluation, task, benchmark)
     build = build_leaderboard if options.show else write_leaderboard
+    evaluations = [*settings.evaluations, *results.imported_evaluations()]
     leaderboard = build(
-        results.root, list(settings.evaluations), tasks, settings.report, settings.seed
+        results.root, evaluations, tasks, settings.report, settings.seed, benchmark.name
     )
     print_table(leaderboard)
     print(f"page: {results.leaderboard / 'index.html'}")

@@ -113,6 +113,19 @@ class Results:
         incomplete = self.incomplete_result(evaluation, task)
         return incomplete if incomplete.exists() and not complete.exists() else complete
 
+    def official(self, evaluation: str) -> Path:
+        """Files of an official evaluator, byte for byte: ``json/`` and ``videos/``."""
+        return self.evaluation(evaluation) / "official"
+
+    def imported(self, evaluation: str) -> Path:
+        """Marker of an evaluation that was played elsewhere: its files' hashes and their faults."""
+        return self.evaluation(evaluation) / "imported.json"
+
+    def imported_evaluations(self) -> list[str]:
+        """Names of the evaluations that `hearth import-results` brought in."""
+        markers = (self.root / "evaluation").glob("*/imported.json")
+        return sorted(marker.parent.name for marker in markers)
+
     def claim(self, evaluation: str, task: str, instance: int, rollout: int) -> Path:
         """Who plays this episode just now."""
         name = f"{task}_{instance}_{rollout}.json"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hearth.benchmark import Benchmark, load_benchmark
 from hearth.core.errors import EvaluationError
-from hearth.core.files import write_json
+from hearth.core.files import write_text
 from hearth.core.results import Results
 from hearth.core.settings import Settings
 from hearth.evaluation import identity
@@ -15,33 +17,48 @@ from hearth.evaluation import identity
 _STATUSES = (*identity.STATUSES, "missing")
 
 
-def merge_task(settings: Settings, evaluation: str, task: str) -> dict[str, Any]:
+def merge_task(
+    settings: Settings, evaluation: str, task: str, benchmark: Benchmark | None = None
+) -> dict[str, Any]:
     """The merged result of one task; see docs/architecture.md for its keys.
 
     Crashed and missing episodes score zero. A result of another policy or configuration, or one
     that cannot be read, counts as missing and says why. `complete` tells whether every due
     episode came to an end.
 
+    Args:
+        benchmark: the loaded benchmark of `settings`, where a caller merges many tasks.
+
     Raises:
         SettingsError: unknown evaluation or task.
         EvaluationError: the evaluation wants more instances than its split has.
     """
-    benchmark = load_benchmark(settings.benchmark)
+    benchmark = benchmark or load_benchmark(settings.benchmark)
     benchmark.task(task)
     results = Results.of(settings)
     wanted = settings.evaluation(evaluation)
     hashes = _hashes(settings, benchmark, evaluation, task)
     due = identity.due_episodes(settings, benchmark, evaluation)
-    episodes = [_entry(results, evaluation, task, key, hashes) for key in due]
-    counts = Counter(episode["status"] for episode in episodes)
-    return {
+    header = {
         "evaluation": evaluation,
         "task": task,
         "split": wanted.split,
         "policy": wanted.run_for(task),
+        "time_limit_factor": benchmark.time_limit_factor,
         **hashes,
+    }
+    return task_result(header, due, [_entry(results, evaluation, task, k, hashes) for k in due])
+
+
+def task_result(
+    header: Mapping[str, Any], due: Sequence[identity.Key], episodes: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """A merged result: its header, every episode due, and the sums over them."""
+    counts = Counter(episode["status"] for episode in episodes)
+    return {
+        **header,
         "instances_due": [list(key) for key in due],
-        "episodes": episodes,
+        "episodes": list(episodes),
         "counts": {status: counts[status] for status in _STATUSES},
         "q_mean": sum(episode["q"] for episode in episodes) / len(due),
         "success_rate": sum(episode["success"] for episode in episodes) / len(due),
@@ -49,29 +66,58 @@ def merge_task(settings: Settings, evaluation: str, task: str) -> dict[str, Any]
     }
 
 
-def merge_and_write(settings: Settings, evaluation: str, task: str) -> dict[str, Any]:
-    """Merge, write the task's result whatever its completeness, and return it.
+def missing_episode(key: identity.Key, reason: str) -> dict[str, Any]:
+    """The line of an episode that was due and has no result; `reason` says why."""
+    return {
+        "instance_id": key[0], "rollout_id": key[1], "status": "missing", "q": 0.0,
+        "success": False, "steps": 0, "normalized_time": None,
+        "normalized_agent_distance": None, "video": None, "reason": reason,
+    }  # fmt: skip
+
+
+def merge_and_write(
+    settings: Settings, evaluation: str, task: str, benchmark: Benchmark | None = None
+) -> dict[str, Any]:
+    """Merge, write the task's result whatever its completeness, and return it."""
+    merged = merge_task(settings, evaluation, task, benchmark)
+    write_merged(Results.of(settings), merged, settings.report.allow_incomplete)
+    return merged
+
+
+def write_merged(results: Results, merged: Mapping[str, Any], allow_incomplete: bool) -> None:
+    """Write a merged result where it belongs.
 
     An incomplete merge that the settings do not allow has a name of its own
     (`Results.incomplete_result`): the workflow's target appears only when it is true.
     """
-    merged = merge_task(settings, evaluation, task)
-    results = Results.of(settings)
-    complete = results.task_result(evaluation, task)
-    incomplete = results.incomplete_result(evaluation, task)
-    if merged["complete"] or settings.report.allow_incomplete:
-        write_json(complete, merged)
+    complete = results.task_result(merged["evaluation"], merged["task"])
+    incomplete = results.incomplete_result(merged["evaluation"], merged["task"])
+    if merged["complete"] or allow_incomplete:
+        write_text(complete, _json_text(merged))
         incomplete.unlink(missing_ok=True)
     else:
-        write_json(incomplete, merged)
+        write_text(incomplete, _json_text(merged))
         complete.unlink(missing_ok=True)
-    return merged
 
 
-def ensure_merged(settings: Settings, evaluation: str, task: str) -> None:
+def _json_text(merged: Mapping[str, Any]) -> str:
+    """JSON with a line per episode: quick to write by the thousand, and still readable."""
+    lines = [json.dumps(line, sort_keys=True, allow_nan=False) for line in merged["episodes"]]
+    others = {key: value for key, value in merged.items() if key != "episodes"}
+    head = [
+        f"{json.dumps(key)}: {json.dumps(others[key], sort_keys=True, allow_nan=False)}"
+        for key in sorted(others)
+    ]
+    episodes = ",\n  ".join(lines)
+    return "{\n " + ",\n ".join(head) + f',\n "episodes": [\n  {episodes}\n ]\n}}\n'
+
+
+def ensure_merged(
+    settings: Settings, evaluation: str, task: str, benchmark: Benchmark | None = None
+) -> None:
     """Merge a task that has no complete result, so that a report shows what is missing."""
     if not Results.of(settings).task_result(evaluation, task).exists():
-        merge_and_write(settings, evaluation, task)
+        merge_and_write(settings, evaluation, task, benchmark)
 
 
 def _hashes(
@@ -95,19 +141,15 @@ def _entry(
     """One episode's line; `reason` says what was wrong with a crashed or missing one."""
     path = results.episode(evaluation, task, *key)
     result, reason = identity.read_result(path, hashes)
-    entry: dict[str, Any] = {
-        "instance_id": key[0], "rollout_id": key[1], "status": "missing", "q": 0.0,
-        "success": False, "steps": 0, "normalized_time": None,
-        "normalized_agent_distance": None, "video": None,
-    }  # fmt: skip
     if result is None:
-        return {**entry, "reason": reason}
-    entry["status"] = result["status"]
+        return missing_episode(key, reason)
     if result["status"] == "crashed":
-        return {**entry, "reason": result.get("reason", "")}
+        return {**missing_episode(key, result.get("reason", "")), "status": "crashed"}
     video = path.with_suffix(".mp4")
     return {
-        **entry,
+        "instance_id": key[0],
+        "rollout_id": key[1],
+        "status": result["status"],
         "q": float(result["q_score"]["final"]),
         "success": bool(result["success"]),
         "steps": int(result["steps"]),

@@ -78,6 +78,8 @@ def default_backends(
     command = (
         sys.executable, "-m", "hearth.serving", "--policy", str(Results.of(settings).bundle(run)),
         "--task", task, "--runtime", runtime,
+        # One size of batches: an episode must not depend on who else plays at its time.
+        "--serving", json.dumps({"batch_sizes": [1]}),
         "--seed", str(integer(settings.seed, "policy", benchmark.task(task).index)),
     )  # fmt: skip
     return Backends(environment, command)

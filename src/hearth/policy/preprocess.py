@@ -19,8 +19,8 @@ class Reading:
     """One observation.
 
     Attributes:
-        images: per camera uint8[h, w, 3 or 4] of the camera's or the network's size; the compiled
-            program brings them to the network's.
+        images: per camera uint8[h, w, 3 or 4] of the camera's or the network's size; the runner
+            brings them to the network's.
         state: float32[D], in the units of the actions, not normalised.
     """
 
@@ -98,6 +98,7 @@ def _image(observation: Mapping[str, Any], camera: Camera, size: int) -> np.ndar
         raise ServingError(
             f"'{key}' must be uint8[height, width, 3 or 4], not {image.dtype}{list(image.shape)}"
         )
-    if image.shape[:2] in ((camera.height, camera.width), (size, size)):
+    upright = image.shape[0] > image.shape[1]  # what `resize_on_device` leaves to the host
+    if image.shape[:2] in ((camera.height, camera.width), (size, size)) and not upright:
         return image
     return resize_with_padding(image, size)

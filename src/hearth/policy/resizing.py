@@ -1,4 +1,4 @@
-"""Pillow's bilinear filter within a compiled program: native images go to the device as they are.
+"""Pillow's bilinear filter as a compiled program: native images go to the device as they are.
 
 On an accelerator it costs next to nothing, where `data.resize`, whose equal it is bit for bit,
 takes milliseconds of a processor core for every chunk.
@@ -6,7 +6,7 @@ takes milliseconds of a processor core for every chunk.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -17,12 +17,16 @@ from hearth.data.resize import fitted_size, margins
 _FRACTION_BITS = 22  # of a weight, as in Pillow: 32 less a pixel's 8 and 2 to spare
 
 
-def resize_on_device(images: jax.Array, size: int) -> jax.Array:
-    """uint8[B, h, w, 3 or 4] -> uint8[B, size, size, 3], as `data.resize.resize_with_padding`."""
+@partial(jax.jit, static_argnames="size")
+def resize_on_device(images: jax.Array | np.ndarray, size: int) -> jax.Array:
+    """uint8[B, h, w, 3 or 4], h <= w -> uint8[B, size, size, 3], as `resize_with_padding`.
+
+    Images taller than wide would differ in last bits: Pillow filters some of them rows first.
+    """
     height, width = images.shape[1:3]
     rows, columns = fitted_size(height, width, size)
     # Columns first, and rounded in between: the order decides the last bit.
-    small = _filtered(_filtered(images[..., :3], 2, columns), 1, rows)
+    small = _filtered(_filtered(jnp.asarray(images)[..., :3], 2, columns), 1, rows)
     return jnp.pad(small, ((0, 0), margins(rows, size), margins(columns, size), (0, 0)))
 
 

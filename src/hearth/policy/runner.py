@@ -174,11 +174,14 @@ def _observation(rows: Sequence[Request], image_size: int) -> dict:
     }
 
 
-def _stacked(images: Sequence[np.ndarray], size: int) -> np.ndarray:
-    """Images of one camera as one array; unequal ones are brought to the network's size first."""
-    if len({image.shape for image in images}) > 1:
-        images = [resize_with_padding(image, size) for image in images]
-    return np.stack(images)
+def _stacked(images: Sequence[np.ndarray], size: int) -> np.ndarray | jax.Array:
+    """Images of one camera as uint8[B, size, size, 3]."""
+    shapes = {image.shape for image in images}
+    if len(shapes) > 1:
+        return np.stack([resize_with_padding(image, size) for image in images])
+    # Not part of the network's own program: that one is compiled for one size of images only.
+    stacked = np.stack(images)
+    return stacked if shapes == {(size, size, 3)} else resize_on_device(stacked, size)
 
 
 def _inpainting(rows: Sequence[Request], config: ModelConfig) -> Inpainting | None:
@@ -212,15 +215,11 @@ def _sampler(config: ModelConfig) -> tuple[NetworkDefinition, Callable[..., tupl
         keys = jax.vmap(lambda pair: jax.random.fold_in(jax.random.key(pair[0]), pair[1]))(
             noise_seeds
         )
-        images = {
-            name: resize_on_device(several, config.image_size)
-            for name, several in observation["images"].items()
-        }
         network = definition.build(parameters)
         factor = cholesky if sampling.correlated_noise else jnp.eye(len(cholesky))
         return sample_actions(
             network,
-            {**observation, "images": images},
+            observation,
             keys,
             factor,
             sampling.flow_steps,

@@ -11,6 +11,7 @@ import matplotlib
 import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
@@ -97,13 +98,23 @@ def draw_scores(leaderboard: Leaderboard) -> Callable[[str], Figure]:
 def _score_marks(
     axes: Axes, rows: Sequence[Row], tasks: Sequence[str | None], offset: float, colour: str
 ) -> None:
-    for order, row in enumerate(rows):
-        y = tasks.index(row.task) + offset
-        if row.q.low is not None and row.q.high is not None:
-            axes.plot([row.q.low, row.q.high], [y, y], color=colour, linewidth=2)
-        label = row.evaluation if order == 0 else None
-        style = "o" if row.complete else "X"
-        axes.plot(row.q.estimate, y, style, color=colour, markersize=6, label=label)
+    # One artist per kind of mark, not per mark: thousands of artists take minutes to lay out.
+    marks = [(row, tasks.index(row.task) + offset) for row in rows]
+    spans = [
+        (y, row.q.low, row.q.high)
+        for row, y in marks
+        if row.q.low is not None and row.q.high is not None
+    ]
+    if spans:
+        y, low, high = zip(*spans, strict=True)
+        axes.hlines(y, low, high, color=colour, linewidth=2)
+    label = rows[0].evaluation if rows else None
+    for complete, style in ((True, "o"), (False, "X")):
+        shown = [(row.q.estimate, y) for row, y in marks if row.complete is complete]
+        if shown:
+            x, y = zip(*shown, strict=True)
+            axes.plot(x, y, style, color=colour, markersize=6, label=label)
+            label = None
 
 
 def draw_episodes(evaluation: Evaluation) -> Callable[[str], Figure]:
@@ -114,13 +125,18 @@ def draw_episodes(evaluation: Evaluation) -> Callable[[str], Figure]:
         figsize = (2.4 + 0.36 * max(columns, 12), 1.3 + 0.36 * len(evaluation.tasks))
         figure = Figure(figsize=figsize, layout="constrained")
         axes = figure.subplots()
+        places: dict[str, list[tuple[int, int]]] = {kind: [] for kind in EPISODE_COLOURS}
         for row, task in enumerate(evaluation.tasks):
             result = evaluation.results.get(task)
             episodes = by_score(result.episodes) if result else []
             for column, episode in enumerate(episodes):
-                axes.add_patch(_square(row, column, episode_kind(episode), scheme))
+                places[episode_kind(episode)].append((row, column))
             mean = mean_over_due(episodes, q_score) if episodes else 0.0
             axes.text(columns + 0.15, row + 0.5, f"{mean:.2f}", va="center", fontsize=9)
+        for kind, found in places.items():
+            squares = [_square(*place, kind, scheme) for place in found]
+            # As collections: thousands of single patches take minutes to lay out.
+            axes.add_collection(PatchCollection(squares, match_original=True, hatch=_hatch(kind)))
         axes.set(xlim=(0, columns + 1), ylim=(len(evaluation.tasks), 0), aspect="equal")
         axes.set_yticks(np.arange(len(evaluation.tasks)) + 0.5, list(evaluation.tasks))
         axes.set_xticks([])
@@ -138,12 +154,16 @@ def by_score(episodes: Sequence[Episode]) -> list[Episode]:
     return sorted(episodes, key=lambda e: (not e.present, -q_score(e), e.key))
 
 
+def _hatch(kind: str) -> str | None:
+    return "////" if kind == "absent" else None
+
+
 def _square(row: int, column: int, kind: str, scheme: str, label: str | None = None) -> Patch:
-    hatch = "////" if kind == "absent" else None
     edge = _INK[scheme][2] if kind == "absent" else "none"
     return Rectangle(
         (column + 0.06, row + 0.06), 0.88, 0.88,
-        facecolor=EPISODE_COLOURS[kind], edgecolor=edge, linewidth=0, hatch=hatch, label=label,
+        facecolor=EPISODE_COLOURS[kind], edgecolor=edge, linewidth=0, hatch=_hatch(kind),
+        label=label,
     )  # fmt: skip
 
 

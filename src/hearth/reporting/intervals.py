@@ -17,11 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy import special
 
 _EXACT_UP_TO = 12  # 2^12 sign patterns: fewer than any sensible number of random ones
+_FEW_INSTANCES = 64  # up to here instances are drawn one by one, as uint8
 _BLOCK = 1 << 22  # entries of one block of random signs, to bound memory
 
 
@@ -120,28 +122,38 @@ def sign_flip_p_value(
     # A tie must count as "at least as large" whatever the order of summation.
     observed = abs(weighted.sum()) * (1.0 - 1e-9)
     if len(weighted) <= _EXACT_UP_TO:
-        patterns = np.arange(2 ** len(weighted))[:, None] >> np.arange(len(weighted)) & 1
-        return float(np.mean(np.abs((2.0 * patterns - 1.0) @ weighted) >= observed))
+        totals = np.abs(_sign_patterns(len(weighted)) @ weighted)
+        return float(np.count_nonzero(totals >= observed) / len(totals))
     extreme, left = 0, samples
     while left:
         count = min(left, max(1, _BLOCK // len(weighted)))
-        signs = generator.integers(0, 2, size=(count, len(weighted)), dtype=np.int8)
+        bits = generator.integers(0, 256, (count, -(-len(weighted) // 8)), dtype=np.uint8)
+        signs = np.unpackbits(bits, axis=1, count=len(weighted))
         totals = 2.0 * (signs.astype(np.float32) @ weighted.astype(np.float32)) - weighted.sum()
         extreme += int(np.sum(np.abs(totals) >= observed * (1.0 - 1e-5)))
         left -= count
     return (extreme + 1) / (samples + 1)
 
 
+@cache
+def _sign_patterns(count: int) -> np.ndarray:
+    """float64[2^(count-1), count] of -1 and 1; the other half has the same totals, negated."""
+    patterns = np.arange(2 ** (count - 1))[:, None] >> np.arange(count) & 1
+    return 2.0 * patterns - 1.0
+
+
 def _resampled_sums(
     strata: list[np.ndarray], samples: int, generator: np.random.Generator
 ) -> np.ndarray:
-    """float64[samples]: sum over strata of the mean of a resampled stratum.
-
-    Scores take few distinct values, so drawing how often each value occurs (multinomial) is the
-    same as drawing instances, and much less work.
-    """
+    """float64[samples]: sum over strata of the mean of a resampled stratum."""
     total = np.zeros(samples)
     for values in strata:
+        if len(values) <= _FEW_INSTANCES:
+            drawn = generator.integers(0, len(values), (len(values), samples), dtype=np.uint8)
+            total += values.take(drawn).sum(axis=0) / len(values)
+            continue
+        # Scores take few distinct values, so drawing how often each occurs (multinomial) is the
+        # same as drawing instances; of many instances it is less work.
         distinct, counts = np.unique(values, return_counts=True)
         drawn = generator.multinomial(len(values), counts / len(values), size=samples)
         total += drawn @ distinct / len(values)

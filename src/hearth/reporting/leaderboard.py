@@ -14,14 +14,17 @@ from hearth.core.errors import EvaluationError
 from hearth.core.results import Results
 from hearth.core.sections import ReportSettings
 from hearth.reporting import intervals, scoring
+from hearth.reporting.comparisons import Comparisons, Pairing, compare
 from hearth.reporting.intervals import Difference, Interval
 from hearth.reporting.merged import DISTANCES, STATUSES, Evaluation, TaskResult, load_evaluation
+from hearth.reporting.references import Reference, load_references
 
 
 @dataclass(frozen=True)
 class Row:
     """One line of the leaderboard, or of the table of tasks (then `task` is set, `rank` is not).
 
+    `letters`: rows of a split that share one cannot be told apart (empty in the table of tasks).
     `difference` is this row's q minus the baseline's on the same episodes; None for the baseline
     itself, without a baseline, or when no episode is shared.
     """
@@ -40,6 +43,8 @@ class Row:
     mean_steps: float | None
     counts: dict[str, int]
     complete: bool
+    imported: bool
+    letters: str
     difference: Difference | None
 
 
@@ -55,6 +60,8 @@ class Leaderboard:
     confidence: float
     faults: tuple[str, ...]
     seed: int
+    comparisons: Comparisons
+    references: tuple[Reference, ...]
 
     @property
     def complete(self) -> bool:
@@ -63,12 +70,15 @@ class Leaderboard:
     def check_complete(self, report: ReportSettings) -> None:
         """Raise unless every episode due has a result or the settings allow gaps.
 
+        Gaps of imported evaluations are shown and no error: nothing here can fill them.
+
         Raises:
             EvaluationError: naming the evaluations with crashed or missing episodes.
         """
-        if self.complete or report.allow_incomplete:
+        lacking = [row for row in self.rows if not row.complete and not row.imported]
+        if not lacking or report.allow_incomplete:
             return
-        gaps = [f"{row.evaluation} ({gap_text(row)})" for row in self.rows if not row.complete]
+        gaps = [f"{row.evaluation} ({gap_text(row)})" for row in lacking]
         raise EvaluationError(
             f"the leaderboard is INCOMPLETE: {'; '.join(gaps)}. Run again to play only what is "
             "crashed or missing, or set report.allow_incomplete=true"
@@ -89,29 +99,36 @@ def build_leaderboard(
     tasks: Sequence[str],
     report: ReportSettings,
     seed: int,
+    benchmark: str | None = None,
 ) -> Leaderboard:
-    """The leaderboard as a value; writes nothing."""
+    """The leaderboard as a value; writes nothing. `benchmark` names whose published rows it has."""
     loaded = tuple(load_evaluation(root, name, tasks) for name in evaluations)
     baseline = next((item for item in loaded if item.name == report.baseline), None)
-    statistician = _Statistician(report, seed, baseline)
-    rows = [statistician.overall_row(evaluation) for evaluation in loaded]
+    pairing = Pairing(report, seed)
+    statistician = _Statistician(pairing, baseline)
+    rows = _ranked([statistician.overall_row(evaluation) for evaluation in loaded])
+    by_name = {evaluation.name: evaluation for evaluation in loaded}
+    comparisons = compare(pairing, [by_name[row.evaluation] for row in rows])
     return Leaderboard(
         folder=Results(Path(root)).leaderboard,
-        rows=_ranked(rows),
+        rows=tuple(replace(row, letters=comparisons.letters_of(row.evaluation)) for row in rows),
         task_rows=tuple(row for item in loaded for row in statistician.task_rows(item)),
         evaluations=loaded,
         baseline=baseline.name if baseline else None,
         confidence=report.confidence,
         faults=tuple(fault for item in loaded for fault in item.faults),
         seed=seed,
+        comparisons=comparisons,
+        references=load_references(benchmark),
     )
 
 
 class _Statistician:
     """Makes rows; every number's randomness derives from its own name, not from the order."""
 
-    def __init__(self, report: ReportSettings, seed: int, baseline: Evaluation | None) -> None:
-        self.report, self.seed, self.baseline = report, seed, baseline
+    def __init__(self, pairing: Pairing, baseline: Evaluation | None) -> None:
+        self.pairing, self.baseline = pairing, baseline
+        self.report, self.seed = pairing.report, pairing.seed
 
     def _arguments(self, *names: str) -> tuple:
         index = [zlib.crc32(name.encode()) for name in names]
@@ -121,7 +138,6 @@ class _Statistician:
     def overall_row(self, evaluation: Evaluation) -> Row:
         name, counts = evaluation.name, evaluation.counts
         episodes = [e for result in evaluation.results.values() for e in result.episodes]
-        paired = self._differences(evaluation)
         return Row(
             evaluation=name,
             policy=evaluation.policy,
@@ -137,19 +153,18 @@ class _Statistician:
             mean_steps=scoring.mean_steps(episodes),
             counts=counts,
             complete=evaluation.complete,
-            difference=self._difference(list(paired.values()), name),
+            imported=evaluation.imported,
+            letters="",
+            difference=self._difference(evaluation),
         )
 
     def task_rows(self, evaluation: Evaluation) -> list[Row]:
-        paired = self._differences(evaluation)
         return [
-            self._task_row(evaluation, task, evaluation.results.get(task), paired)
+            self._task_row(evaluation, task, evaluation.results.get(task))
             for task in evaluation.tasks
         ]
 
-    def _task_row(
-        self, evaluation: Evaluation, task: str, result: TaskResult | None, paired: dict
-    ) -> Row:
+    def _task_row(self, evaluation: Evaluation, task: str, result: TaskResult | None) -> Row:
         name = evaluation.name
         values = [scoring.by_instance(result, scoring.q_score)] if result else [_NONE]
         successes = [scoring.by_instance(result, scoring.is_success)] if result else [_NONE]
@@ -168,21 +183,18 @@ class _Statistician:
             mean_steps=scoring.mean_steps(result.episodes) if result else None,
             counts=result.counts if result else dict.fromkeys(STATUSES, 0),
             complete=result is not None and result.complete,
-            difference=self._difference([paired[task]] if task in paired else [], name, task),
+            imported=evaluation.imported,
+            letters="",
+            difference=self._difference(evaluation, task),
         )
 
     def _interval(self, strata: list, *names: str) -> Interval:
         return intervals.bootstrap_interval(strata, *self._arguments(*names))
 
-    def _differences(self, evaluation: Evaluation) -> dict:
+    def _difference(self, evaluation: Evaluation, task: str | None = None) -> Difference | None:
         if self.baseline is None or evaluation.name == self.baseline.name:
-            return {}
-        return scoring.paired_differences(evaluation, self.baseline)
-
-    def _difference(self, strata: list, *names: str) -> Difference | None:
-        if not strata:
             return None
-        return intervals.paired_difference(strata, *self._arguments(*names, "difference"))
+        return self.pairing.difference(evaluation, self.baseline, task)
 
 
 _NONE = np.zeros(0)

@@ -15,6 +15,7 @@ from hearth.core.results import Results
 STATUSES = ("success", "timeout", "failure", "crashed", "missing")
 ABSENT = ("crashed", "missing")  # no official result stands behind these: they score zero
 DISTANCES = ("base", "left", "right")
+_FAULTS_SHOWN = 20  # of an imported evaluation; its imported.json has them all
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,10 @@ class Episode:
         q: share of the goal literals newly true, in [0, 1]; 1 is success.
         steps: simulator steps, None where unknown.
         normalized_time: human steps over policy steps, None where unknown.
-        normalized_distance: the same ratio for the paths of base, left and right hand.
+        normalized_distance: the same ratio for the paths of base, left and right hand, infinite
+            for a part that never moved.
         video: path relative to the results root, None without one.
+        record: the same for the result file, where it has a place of its own.
         reason: why a crashed or missing episode has no result.
     """
 
@@ -39,6 +42,7 @@ class Episode:
     normalized_time: float | None = None
     normalized_distance: Mapping[str, float] = field(default_factory=dict)
     video: str | None = None
+    record: str | None = None
     reason: str = ""
 
     @property
@@ -52,7 +56,10 @@ class Episode:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """The merged result of one task: every episode due, in the order of instance and rollout."""
+    """The merged result of one task: every episode due, in the order of instance and rollout.
+
+    `time_limit_factor` is the benchmark's limit in mean human lengths, which the time score needs.
+    """
 
     task: str
     split: str
@@ -61,6 +68,7 @@ class TaskResult:
     config_hash: str
     episodes: tuple[Episode, ...]
     source_hash: str
+    time_limit_factor: float = 2.0
 
     @property
     def counts(self) -> dict[str, int]:
@@ -81,13 +89,17 @@ class TaskResult:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A named evaluation. Tasks without a usable merged result are in `absent_tasks`."""
+    """A named evaluation. Tasks without a usable merged result are in `absent_tasks`.
+
+    `imported`: it was played elsewhere, so nothing here can play what it lacks.
+    """
 
     name: str
     split: str
     results: Mapping[str, TaskResult]
     absent_tasks: tuple[str, ...]
     faults: tuple[str, ...]
+    imported: bool = False
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -134,7 +146,23 @@ def load_evaluation(root: Path | str, name: str, tasks: Sequence[str]) -> Evalua
         except DataError as error:
             faults.append(fault_text(error, root))
     absent = tuple(task for task in tasks if task not in results)
-    return Evaluation(name, split or "unknown", results, absent, tuple(faults))
+    marker = Results(Path(root)).imported(name)
+    if marker.is_file():
+        faults += _import_faults(marker, name, root)
+    return Evaluation(
+        name, split or "unknown", results, absent, tuple(faults), imported=marker.is_file()
+    )
+
+
+def _import_faults(marker: Path, name: str, root: Path | str) -> list[str]:
+    """What was wrong with the files that were imported, the first of many."""
+    try:
+        found = [f"{name}: {fault}" for fault in read_json(marker)["faults"]]
+    except (DataError, KeyError, TypeError) as error:
+        return [fault_text(DataError(f"{marker} cannot be read: {error}"), root)]
+    more = len(found) - _FAULTS_SHOWN
+    rest = [f"{name}: {more} more in evaluation/{name}/imported.json"] if more > 0 else []
+    return found[:_FAULTS_SHOWN] + rest
 
 
 def fault_text(error: DataError, root: Path | str) -> str:
@@ -178,7 +206,12 @@ def _task_result(values: Any, evaluation: str, task: str, source_hash: str) -> T
         raise ValueError("instances_due gives some instances more rollouts than others")
     episodes = tuple(by_key.get(key) or Episode(*key, "missing", 0.0) for key in sorted(due))
     names = {key: str(values[key]) for key in ("split", "policy", "policy_hash", "config_hash")}
-    return TaskResult(task=task, episodes=episodes, source_hash=source_hash, **names)
+    factor = _number(values.get("time_limit_factor", 2.0), "time_limit_factor")
+    if factor <= 1.0:
+        raise ValueError(f"time_limit_factor is {factor}; valid are numbers above 1")
+    return TaskResult(
+        task=task, episodes=episodes, source_hash=source_hash, time_limit_factor=factor, **names
+    )
 
 
 def _check_unique(keys: list[tuple[int, int]], what: str) -> None:
@@ -209,12 +242,18 @@ def _episode(item: dict[str, Any]) -> Episode:
         steps=None if item.get("steps") is None else int(item["steps"]),
         normalized_time=_optional(item.get("normalized_time"), f"time of episode {name}"),
         normalized_distance={
-            part: _number(distances[part], f"{part} distance of episode {name}")
+            part: _distance(distances[part], f"{part} distance of episode {name}")
             for part in DISTANCES
             if distances.get(part) is not None
         },
         video=item.get("video"),
+        record=item.get("record"),
+        reason=str(item.get("reason") or ""),
     )
+
+
+def _distance(value: Any, what: str) -> float:
+    return math.inf if value == "Infinity" else _number(value, what)
 
 
 def _optional(value: Any, what: str) -> float | None:

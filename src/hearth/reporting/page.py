@@ -15,11 +15,11 @@ from hearth.core.errors import DataError
 from hearth.core.files import read_json, write_text
 from hearth.core.results import Results
 from hearth.core.sections import ReportSettings
-from hearth.reporting import figures
+from hearth.reporting import figures, wording
 from hearth.reporting.curves import read_curves
 from hearth.reporting.data_figures import drawn_figures
-from hearth.reporting.intervals import Difference, Interval
 from hearth.reporting.leaderboard import Leaderboard, Row, gap_text
+from hearth.reporting.markdown import more_text
 from hearth.reporting.merged import ABSENT, STATUSES, Episode, Evaluation, fault_text
 from hearth.reporting.posters import write_poster
 
@@ -75,6 +75,8 @@ def write_page(root: Path, leaderboard: Leaderboard, report: ReportSettings) -> 
         data_figures=drawn_figures(Results(root)),
         difference_scale=_difference_scale(leaderboard),
         percent=f"{100 * leaderboard.confidence:g} %",
+        level=1.0 - leaderboard.confidence,
+        level_percent=f"{100 * (1.0 - leaderboard.confidence):.3g} %",
         samples=f"{report.bootstrap_samples:,}",
         provenance=_provenance(root, leaderboard),
         versions=_versions(),
@@ -99,8 +101,7 @@ def _environment() -> jinja2.Environment:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters.update(
-        score=_score, percent=_percent, signed=_signed, p_value=_p_value, limits=_limits,
-        gap=gap_text, words=_words, q_short=_q_short, describe=_describe,
+        **wording.FILTERS, gap=gap_text, more=more_text, q_short=_q_short, describe=_describe,
     )  # fmt: skip
     return environment
 
@@ -141,6 +142,7 @@ def _matrix(root: Path, folder: Path, evaluation: Evaluation) -> list[tuple[str,
 def _cell(root: Path, evaluation: str, task: str, episode: Episode) -> Cell:
     results = Results(root)
     path = results.episode(evaluation, task, episode.instance_id, episode.rollout_id)
+    path = root / episode.record if episode.record else path
     record = f"../{path.relative_to(root).as_posix()}" if path.is_file() else None
     has_video = episode.video is not None and (root / episode.video).is_file()
     video = f"../{episode.video}" if has_video else None
@@ -187,6 +189,7 @@ def _by_task(rows: Sequence[Row]) -> dict[str, list[Row]]:
 def _difference_scale(leaderboard: Leaderboard) -> float:
     """Half the width of the difference axis: the widest limit, rounded up to a quarter."""
     differences = [row.difference for row in (*leaderboard.rows, *leaderboard.task_rows)]
+    differences += [pair.difference for pair in leaderboard.comparisons.pairs]
     ends = [
         abs(end)
         for difference in differences
@@ -248,33 +251,6 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _score(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.3f}"
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.0f} %"
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _p_value(value: float) -> str:
-    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
-
-
-def _limits(value: Interval | Difference, unit: str = "score") -> str:
-    if value.low is None or value.high is None:
-        return "no interval from one instance"
-    text = {"score": _score, "signed": _signed, "percent": _percent}[unit]
-    return f"{text(value.low)} to {text(value.high)}"
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
 def _q_short(cell: Cell) -> str:
     """The text of a matrix cell: q in two or three characters; x crashed, - missing."""
     if not cell.episode.present:
@@ -288,4 +264,5 @@ def _describe(cell: Cell) -> str:
     if episode.status in ABSENT:
         return f"{text} ({episode.reason})" if episode.reason else text
     steps = f", {episode.steps} steps" if episode.steps is not None else ""
-    return f"{text}, q {episode.q:.2f}{steps}"
+    reason = f" ({episode.reason})" if episode.reason else ""
+    return f"{text}{reason}, q {episode.q:.2f}{steps}"

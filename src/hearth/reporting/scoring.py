@@ -2,6 +2,9 @@
 
 Per task: the sum over the episodes present divided by the number due, so that crashed and missing
 episodes count as zero. Overall: the mean over all tasks due, an absent task counting as zero.
+
+The scorers of 2025 and 2026 differ in the time score alone, which is 1 at human pace and 0 at the
+time limit: 2 and 1.5 mean human lengths.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ class Scores:
         q: mean q-score in [0, 1].
         success_rate: share of episodes with q exactly 1.
         time: mean time score (see `time_score`).
-        distance: mean normalised path of base, left and right hand.
+        distance: mean normalised path of base, left and right hand (hand displacement).
     """
 
     q: float
@@ -43,13 +46,22 @@ def is_success(episode: Episode) -> float:
     return float(q_score(episode) == 1.0)
 
 
-def time_score(episode: Episode) -> float:
-    """``2 - 1 / normalized_time``: 1 at human pace, 0 at twice the human length.
+def time_score(limit: float) -> Score:
+    """``(limit - 1 / normalized_time) / (limit - 1)``: 1 at human pace, 0 at the time limit.
 
     Zero when crashed, missing, or without a positive time.
+
+    Args:
+        limit: the time limit in mean human lengths: 2 in 2025, 1.5 in 2026.
     """
-    time = episode.normalized_time
-    return 2.0 - 1.0 / time if episode.present and time is not None and time > 0.0 else 0.0
+
+    def score(episode: Episode) -> float:
+        time = episode.normalized_time
+        if not episode.present or time is None or time <= 0.0:
+            return 0.0
+        return limit / (limit - 1.0) - 1.0 / ((limit - 1.0) * time)
+
+    return score
 
 
 def distance_score(part: str) -> Score:
@@ -65,25 +77,27 @@ def mean_over_due(episodes: Iterable[Episode], score: Score) -> float:
 
 def task_scores(result: TaskResult) -> Scores:
     """Official scores of one task."""
-    return _scores(lambda score: mean_over_due(result.episodes, score))
+
+    def mean(score: Score) -> float:
+        return mean_over_due(result.episodes, score)
+
+    return Scores(
+        q=mean(q_score),
+        success_rate=mean(is_success),
+        time=mean(time_score(result.time_limit_factor)),
+        distance={part: mean(distance_score(part)) for part in DISTANCES},
+    )
 
 
 def overall_scores(evaluation: Evaluation) -> Scores:
     """Official scores of an evaluation: the mean over all tasks due."""
-
-    def overall(score: Score) -> float:
-        each = [mean_over_due(result.episodes, score) for result in evaluation.results.values()]
-        return sum(each) / len(evaluation.tasks) if evaluation.tasks else 0.0
-
-    return _scores(overall)
-
-
-def _scores(mean: Callable[[Score], float]) -> Scores:
+    each = [task_scores(result) for result in evaluation.results.values()]
+    due = max(1, len(evaluation.tasks))
     return Scores(
-        q=mean(q_score),
-        success_rate=mean(is_success),
-        time=mean(time_score),
-        distance={part: mean(distance_score(part)) for part in DISTANCES},
+        q=sum(scores.q for scores in each) / due,
+        success_rate=sum(scores.success_rate for scores in each) / due,
+        time=sum(scores.time for scores in each) / due,
+        distance={part: sum(scores.distance[part] for scores in each) / due for part in DISTANCES},
     )
 
 

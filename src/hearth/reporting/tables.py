@@ -1,9 +1,7 @@
-"""The leaderboard written: CSV files, a page, and a table on the terminal."""
+"""The leaderboard written: CSV, Parquet, Markdown, a page, and a table on the terminal."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,9 +12,18 @@ from rich.table import Table
 from hearth.core.errors import EvaluationError
 from hearth.core.files import write_text
 from hearth.core.sections import ReportSettings
+from hearth.reporting.cells import (
+    COMPARISON_COLUMNS,
+    Cells,
+    comparison_cells,
+    csv_text,
+    reference_cells,
+    row_cells,
+    write_parquet,
+)
 from hearth.reporting.intervals import Difference, Interval
-from hearth.reporting.leaderboard import Leaderboard, Row, build_leaderboard, gap_text
-from hearth.reporting.merged import DISTANCES
+from hearth.reporting.leaderboard import Leaderboard, build_leaderboard, gap_text
+from hearth.reporting.markdown import markdown
 
 
 def write_leaderboard(
@@ -25,6 +32,7 @@ def write_leaderboard(
     tasks: Sequence[str],
     report: ReportSettings,
     seed: int,
+    benchmark: str | None = None,
 ) -> Leaderboard:
     """Merge, score and write ``<root>/leaderboard/``; the same inputs give the same bytes.
 
@@ -36,6 +44,7 @@ def write_leaderboard(
         tasks: the tasks due, in the order in which they are shown.
         report: title, baseline, bootstrap samples, confidence.
         seed: the experiment's seed.
+        benchmark: whose published results stand beside ours; None: none.
 
     Raises:
         EvaluationError: no evaluation or no task was named.
@@ -44,11 +53,28 @@ def write_leaderboard(
 
     if not evaluations or not tasks:
         raise EvaluationError("a leaderboard needs at least one evaluation and one task")
-    leaderboard = build_leaderboard(root, evaluations, tasks, report, seed)
-    write_text(leaderboard.folder / "tasks.csv", _csv(leaderboard.task_rows))
-    write_text(leaderboard.folder / "leaderboard.csv", _csv(leaderboard.rows))
+    leaderboard = build_leaderboard(root, evaluations, tasks, report, seed, benchmark)
+    folder = leaderboard.folder
+    _write(folder, "tasks", [row_cells(row) for row in leaderboard.task_rows])
+    lines = [row_cells(row) for row in leaderboard.rows]
+    published = [reference_cells(each, list(lines[0])) for each in leaderboard.references]
+    _write(folder, "leaderboard", lines + published)
+    compared = leaderboard.comparisons
+    level = 1.0 - leaderboard.confidence
+    pairs = [comparison_cells(c, compared, level) for c in (*compared.pairs, *compared.tasks)]
+    _write(folder, "comparisons", pairs, COMPARISON_COLUMNS)
+    write_text(folder / "leaderboard.md", markdown(leaderboard, report.title))
     write_page(Path(root), leaderboard, report)
     return leaderboard
+
+
+def _write(
+    folder: Path, name: str, lines: Sequence[Cells], columns: Sequence[str] | None = None
+) -> None:
+    """Write ``<name>.csv`` and ``<name>.parquet``; `columns` where there may be no line."""
+    columns = columns or list(lines[0])
+    write_text(folder / f"{name}.csv", csv_text(lines, columns))
+    write_parquet(folder / f"{name}.parquet", lines, columns)
 
 
 def print_table(leaderboard: Leaderboard, console: Console | None = None) -> None:
@@ -59,7 +85,7 @@ def print_table(leaderboard: Leaderboard, console: Console | None = None) -> Non
         title=f"Leaderboard ({percent} in brackets)", title_justify="left", box=box.SIMPLE_HEAD,
         collapse_padding=True, pad_edge=False,
     )  # fmt: skip
-    for name in ("", "evaluation"):
+    for name in ("", "evaluation", ""):
         table.add_column(name, no_wrap=True)
     for name in ("q", "success rate"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -68,11 +94,13 @@ def print_table(leaderboard: Leaderboard, console: Console | None = None) -> Non
     table.add_column("episodes", justify="right", no_wrap=True)
     for row in leaderboard.rows:
         name = f"{row.evaluation}\n{row.split}" + ("" if row.complete else "\nINCOMPLETE")
-        shown = [_interval_text(row.q), _interval_text(row.success)]
+        shown = [row.letters, _interval_text(row.q), _interval_text(row.success)]
         shown += [_difference_text(row.difference)] if leaderboard.baseline else []
         style = "" if row.complete else "red"
         table.add_row(str(row.rank), name, *shown, str(row.episodes_due), style=style)
     console.print(table)
+    if any(row.letters for row in leaderboard.rows):
+        console.print("Evaluations that share a letter cannot be told apart.")
     # Said apart from the table too: a narrow terminal must not cut it off.
     for row in leaderboard.rows:
         if not row.complete:
@@ -94,43 +122,3 @@ def _difference_text(value: Difference | None) -> str:
     if value.low is not None and value.high is not None:
         text += f"\n\\[{value.low:+.3f}, {value.high:+.3f}]"
     return text
-
-
-def _csv(rows: Sequence[Row]) -> str:
-    text = io.StringIO()
-    cells = [_cells(row) for row in rows]
-    writer = csv.DictWriter(text, fieldnames=list(cells[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(cells)
-    return text.getvalue()
-
-
-def _cells(row: Row) -> dict[str, str | int]:
-    """One CSV line. Shares and scores have six digits; what is unknown is empty."""
-    first: dict[str, str | int] = {"rank": row.rank} if row.rank is not None else {}
-    first |= {"evaluation": row.evaluation, "policy": row.policy, "split": row.split}
-    first |= {"task": row.task} if row.task is not None else {"tasks": row.tasks_due}
-    difference = row.difference
-    return first | {
-        "episodes": row.episodes_due,
-        "q": _number(row.q.estimate),
-        "q_low": _number(row.q.low),
-        "q_high": _number(row.q.high),
-        "success_rate": _number(row.success.estimate),
-        "success_rate_low": _number(row.success.low),
-        "success_rate_high": _number(row.success.high),
-        "time_score": _number(row.scores.time),
-        **{f"{part}_distance_score": _number(row.scores.distance[part]) for part in DISTANCES},
-        **row.counts,
-        "mean_steps": _number(row.mean_steps),
-        "complete": "yes" if row.complete else "INCOMPLETE",
-        "difference": _number(difference and difference.estimate),
-        "difference_low": _number(difference and difference.low),
-        "difference_high": _number(difference and difference.high),
-        "difference_p": _number(difference and difference.p_value),
-        "paired_instances": difference.instances if difference else "",
-    }
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.6f}"

@@ -81,7 +81,7 @@ class Policies(Protocol):
         """A policy for one connection."""
         ...
 
-    def warm_up(self, sizes: Sequence[int]) -> None:
+    def warm_up(self, sizes: Sequence[int] = (1,)) -> None:
         """Compile for these batch sizes: it takes seconds, and no client shall wait for it."""
         ...
 
@@ -114,7 +114,7 @@ class _Single:
 
         return Policy(self._runner, self._settings, self._seed, task=self._task)
 
-    def warm_up(self, sizes: Sequence[int]) -> None:
+    def warm_up(self, sizes: Sequence[int] = (1,)) -> None:
         _compile(self.make(), _blank(self.benchmark, self._task or self.tasks[0]), sizes)
 
 
@@ -144,7 +144,7 @@ class _Switched:
             task=self._task,
         )
 
-    def warm_up(self, sizes: Sequence[int]) -> None:
+    def warm_up(self, sizes: Sequence[int] = (1,)) -> None:
         # What does not fit in memory beside them waits for its first episode.
         for name in self.tasks if self._task is None else (self._task,):
             folder = self._shelf.folders.get(name)

@@ -18,7 +18,9 @@ from typing import Any
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from websockets.asyncio.server import Server, ServerConnection
 from websockets.asyncio.server import serve as websocket_serve
+from websockets.frames import DATA_OPCODES, Frame
 from websockets.http11 import Request, Response
+from websockets.protocol import Event
 
 from hearth.core.errors import ServingError
 from hearth.core.files import write_json
@@ -35,6 +37,7 @@ _LAST_ANSWERS_SECONDS = 60.0  # a server that stops waits so long for requests u
 _CLOSE_SECONDS = 5.0
 _FRAMES_AHEAD = 2  # per connection; a client asks again only after an answer
 _PREPARING_THREADS = 8
+_MOST_FRAGMENTS = 1024  # of one message; evaluators send it whole
 
 
 def serve(
@@ -163,8 +166,22 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
+class _Connection(ServerConnection):
+    """Ends a client whose message comes in endless fragments: empty ones cost memory as well."""
+
+    _fragments = 0
+
+    def process_event(self, event: Event) -> None:
+        if isinstance(event, Frame) and event.opcode in DATA_OPCODES:
+            self._fragments = 0 if event.fin else self._fragments + 1
+            if self._fragments > _MOST_FRAGMENTS:
+                self.transport.abort()
+                return
+        super().process_event(event)
+
+
 async def _listen(service: Service, settings: ServingSettings, host: str, port: int) -> Server:
-    # Handshakes that fail are the clients' faults and are counted; the library logs a trace each.
+    # The library would log a trace of every handshake that fails; those are faults of clients.
     quiet = logging.getLogger("hearth.serving.handshakes")
     quiet.setLevel(logging.CRITICAL)
     try:
@@ -174,7 +191,7 @@ async def _listen(service: Service, settings: ServingSettings, host: str, port: 
                 service, settings.connections, connection, request
             ),
             # Evaluators send no Origin; a web page in a browser does and has no business here.
-            origins=[None],
+            origins=[None], create_connection=_Connection,
             compression=None, max_size=settings.message_bytes, max_queue=_FRAMES_AHEAD,
             # No time limit for a pong: a simulator that loads a scene does not answer for minutes.
             ping_interval=60, ping_timeout=None, close_timeout=_CLOSE_SECONDS, logger=quiet,

@@ -203,7 +203,7 @@ def test_a_server_of_several_bundles(
     file = tmp_path / "policies.yaml"
     file.write_text(f"bundles: {{{RADIO}: {folders[RADIO]}, {TRASH}: {folders[TRASH]}}}\n")
     served = policies_of(file, RUNTIME.model_dump(), seed=3, task=None)
-    served.warm_up()
+    served.warm_up([1])
     assert served.tasks == TASKS
     one, other = served.make(), policies_of(Path(folders[TRASH]), RUNTIME.model_dump(), 3, None)
     seen = of_task(observation, TRASH)

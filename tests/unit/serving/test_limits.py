@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import threading
 import time
 import urllib.request
 
 import numpy as np
 import pytest
-from benchmarks.serving_fuzz import MalformedFrames, send_malformed
+from benchmarks.serving_fuzz import (
+    HANDSHAKE,
+    MalformedFrames,
+    send_malformed,
+    websocket_frame,
+)
 from serving_fakes import FakePolicy, served
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
@@ -138,6 +145,18 @@ def test_malformed_traffic_disturbs_no_other_client():
         playing.join()
         assert steps == list(range(len(steps))) and steps
         assert get(port, "/healthz")[0] == "OK\n"
+
+
+def test_a_message_in_endless_fragments_ends_its_connection():
+    with served(FakePolicy) as (port,), socket.create_connection(("127.0.0.1", port)) as raw:
+        raw.sendall(HANDSHAKE + websocket_frame(b"", 0x02))
+        raw.settimeout(10)
+        with contextlib.suppress(ConnectionError):
+            raw.sendall(websocket_frame(b"", 0x00) * 2000)
+            while raw.recv(4096):
+                pass
+        with PolicyClient("127.0.0.1", port) as other:
+            assert other.act({})[1] == 0
 
 
 def test_a_client_cannot_fill_the_log(capsys):

@@ -1,0 +1,167 @@
+"""Result files of the official evaluators of 2025 and 2026: read and checked, never changed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hearth.benchmark import Benchmark
+from hearth.core.errors import DataError, EvaluationError, choices
+
+PARTS = ("base", "left", "right")
+_NAME = re.compile(r"(.+)_(\d+)_(\d+)")
+# The evaluator of 2026 says in the file what stands in the name; that of 2025 does not.
+_KEYS_2026 = ("task", "instance_id", "rollout_id", "steps", "success")
+
+
+@dataclass(frozen=True)
+class OfficialResult:
+    """What one result file says.
+
+    Attributes:
+        year: 2025 or 2026, by the form of the file.
+        q: the q-score in [0, 1]; 1 is success.
+        steps: simulator steps.
+        normalized_time: human steps over policy steps, above 0.
+        normalized_distance: the same ratio for the paths of base, left and right hand; infinite
+            where a part never moved.
+        failure_reason: why the evaluator ended the episode early, mostly empty.
+    """
+
+    year: int
+    q: float
+    steps: int
+    normalized_time: float
+    normalized_distance: dict[str, float]
+    failure_reason: str
+
+
+def parse_name(stem: str) -> tuple[str, int, int] | None:
+    """(task, instance, rollout) of ``<task>_<instance>_<rollout>``; None for another name."""
+    match = _NAME.fullmatch(stem)
+    return (match[1], int(match[2]), int(match[3])) if match else None
+
+
+def read_official(content: bytes, name: tuple[str, int, int]) -> OfficialResult:
+    """Check one file's content against the task, instance and rollout in its name.
+
+    Raises:
+        DataError: truncated, or with a value that no evaluator writes; says which.
+    """
+    try:
+        values = json.loads(content)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"is not valid JSON ({error})") from error
+    if not isinstance(values, dict):
+        raise DataError(f"holds a {type(values).__name__}, not a result")
+    try:
+        year = _year(values, name)
+        distances = values["normalized_agent_distance"]
+        return OfficialResult(
+            year=year,
+            q=_share(values["q_score"]["final"]),
+            steps=int(_number(values["time"]["simulator_steps"], "time.simulator_steps")),
+            normalized_time=_positive(values["time"]["normalized_time"]),
+            normalized_distance={part: _distance(distances[part], part) for part in PARTS},
+            failure_reason=str(values.get("failure_reason") or ""),
+        )
+    except KeyError as error:
+        raise DataError(f"has no key {error}") from error
+    except TypeError as error:
+        raise DataError(f"does not have the form of a result: {error}") from error
+
+
+def _year(values: Mapping[str, Any], name: tuple[str, int, int]) -> int:
+    found = [key for key in _KEYS_2026 if key in values]
+    if not found:
+        return 2025
+    said = tuple(values[key] for key in _KEYS_2026[:3])
+    if said != name:
+        raise DataError(f"says that it is of {'_'.join(map(str, said))}")
+    return 2026
+
+
+def _number(value: Any, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        raise DataError(f"{what} is {value!r}; valid are numbers")
+    return float(value)
+
+
+def _share(value: Any) -> float:
+    q = _number(value, "q_score.final")
+    if not 0.0 <= q <= 1.0:
+        raise DataError(f"q_score.final is {q}; valid are numbers in [0, 1]")
+    return q
+
+
+def _positive(value: Any) -> float:
+    time = _number(value, "time.normalized_time")
+    if not 0.0 < time < math.inf:
+        raise DataError(f"time.normalized_time is {time}; valid are finite numbers above 0")
+    return time
+
+
+def _distance(value: Any, part: str) -> float:
+    distance = _number(value, f"normalized_agent_distance.{part}")
+    if distance < 0.0:
+        raise DataError(f"normalized_agent_distance.{part} is {distance}; valid are numbers from 0")
+    return distance
+
+
+class InstanceNumbers:
+    """From the instance in a file's name to the instance of the benchmark.
+
+    Files of 2026 carry the benchmark's own numbers. Those of 2025 carry numbers that differ from
+    task to task; the challenge's ``test_instances.csv`` lists them in the order of the benchmark.
+    """
+
+    def __init__(self, benchmark: Benchmark, table: Path | None) -> None:
+        self._by_task: dict[str, list[int]] | None = None
+        if benchmark.simulator == "omnigibson-2025":
+            if table is None:
+                raise EvaluationError(
+                    "result files of 2025 name instances by numbers of each task: give the "
+                    "challenge's list with --instances "
+                    "DATA/2025-challenge-task-instances/metadata/test_instances.csv"
+                )
+            self._by_task = _read_table(table, benchmark)
+
+    def of_benchmark(self, task: str, number: int) -> int | None:
+        """The benchmark's instance for the number in a file's name; None where it is unknown."""
+        if self._by_task is None:
+            return number
+        numbers = self._by_task.get(task, [])
+        return numbers.index(number) + 1 if number in numbers else None
+
+    def in_files(self, task: str, instance: int) -> int:
+        """The number that a file of `instance` has in its name."""
+        return instance if self._by_task is None else self._by_task[task][instance - 1]
+
+
+def _read_table(path: Path, benchmark: Benchmark) -> dict[str, list[int]]:
+    """Instance numbers by task, in the challenge's order.
+
+    Raises:
+        EvaluationError: the file is missing, of another form, or names an unknown task.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as handle:
+            rows = list(csv.reader(handle))[1:]
+        table = {row[1].strip(): [int(n) for n in row[2].split(",")] for row in rows if row}
+    except (OSError, IndexError, ValueError) as error:
+        raise EvaluationError(
+            f"{path} is not the challenge's test_instances.csv (Task ID, Task, Public Test "
+            f"Instance IDs): {error}"
+        ) from error
+    for task in table:
+        if task not in benchmark.task_names:
+            raise EvaluationError(
+                f"{path}: unknown task '{task}': {choices(task, benchmark.task_names)}"
+            )
+    return table

@@ -1,0 +1,43 @@
+"""Numbers and names as the page words them."""
+
+from __future__ import annotations
+
+from hearth.reporting.intervals import Difference, Interval
+
+
+def score(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.3f}"
+
+
+def percent(value: float) -> str:
+    return f"{100 * value:.0f} %"
+
+
+def signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}")
+
+
+def p_value(value: float) -> str:
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
+def limits(value: Interval | Difference, unit: str = "score") -> str:
+    if value.low is None or value.high is None:
+        return "no interval"
+    text = {"score": score, "signed": signed, "percent": percent}[unit]
+    return f"{text(value.low)} to {text(value.high)}"
+
+
+def point(value: object, attribute: str) -> Interval:
+    """A published figure as an interval without limits."""
+    return Interval(getattr(value, attribute), None, None)
+
+
+def words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+FILTERS = {
+    "score": score, "percent": percent, "signed": signed, "p_value": p_value, "limits": limits,
+    "point": point, "words": words,
+}  # fmt: skip

@@ -1,0 +1,109 @@
+"""Corrections, letters, sample sizes and noise against figures worked out by hand."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from statsmodels.stats.multitest import multipletests
+
+from hearth.reporting.significance import compact_letters, holm, instances_to_settle, noise
+
+
+def test_holm_by_hand():
+    # Ordered 0.01, 0.03, 0.04: times 3, 2, 1, and never falling.
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.6, 0.7]) == pytest.approx([1.0, 1.0])
+    assert holm([]) == []
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_holm_is_that_of_statsmodels(seed):
+    p_values = np.random.default_rng(seed).random(30).round(1) ** 3
+    assert holm(list(p_values)) == pytest.approx(multipletests(p_values, method="holm")[1])
+
+
+@pytest.mark.parametrize(
+    ("different", "letters"),
+    [
+        ([], {"best": "a", "middle": "a", "worst": "a"}),
+        ([("best", "worst")], {"best": "a", "middle": "ab", "worst": "b"}),
+        ([("best", "worst"), ("best", "middle")], {"best": "a", "middle": "b", "worst": "b"}),
+        (
+            [("best", "worst"), ("best", "middle"), ("middle", "worst")],
+            {"best": "a", "middle": "b", "worst": "c"},
+        ),
+    ],
+)
+def test_letters_by_hand(different, letters):
+    assert compact_letters(["best", "middle", "worst"], different) == letters
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_letter_is_shared_exactly_where_no_difference_was_found(seed):
+    generator = np.random.default_rng(seed)
+    names = [f"run-{index}" for index in range(7)]
+    pairs = list(itertools.combinations(names, 2))
+    different = {pair for pair in pairs if generator.random() < 0.4}
+    letters = compact_letters(names, different)
+    for pair in pairs:
+        shared = set(letters[pair[0]]) & set(letters[pair[1]])
+        assert bool(shared) == (pair not in different)
+
+
+def values(mean: float, deviation: float, count: int) -> np.ndarray:
+    """`count` (even) values with this mean and sample standard deviation."""
+    step = deviation * np.sqrt((count - 1) / count)
+    return mean + step * np.where(np.arange(count) % 2, 1.0, -1.0)
+
+
+def test_instances_to_settle_is_the_textbook_sample_size():
+    # A t-test at 5 % with a power of 80 % on an effect of 0.5 needs 34 instances (Cohen 1988).
+    assert instances_to_settle([values(0.5, 1.0, 10)], 0.2, 0.05) == 24
+    # Two tasks with the same spread share the instances.
+    assert instances_to_settle([values(0.5, 1.0, 10)] * 2, 0.2, 0.05) == 14
+
+
+@pytest.mark.parametrize(
+    ("strata", "p_value", "expected"),
+    [
+        ([values(0.5, 1.0, 10)], 0.05, 0),
+        ([values(0.0, 1.0, 10)], 1.0, None),
+        ([np.full(10, 0.5)], 0.06, None),
+        ([np.array([0.5]), np.array([0.25])], 0.5, None),
+        ([values(10.0, 0.1, 4)], 0.125, 1),
+    ],
+)
+def test_instances_to_settle_at_the_edges(strata, p_value, expected):
+    assert instances_to_settle(strata, p_value, 0.05) == expected
+
+
+def test_the_noise_floor_by_hand():
+    scores = {
+        "radio": np.array([[0.0, 1.0], [0.0, 0.0]]),  # variances 0.5 and 0
+        "trash": np.array([[1.0, 1.0], [0.0, 0.0]]),
+    }
+    found = noise(scores, 0.95)
+    assert found is not None and found.runs == 2
+    # radio: mean variance 0.25 over 2 instances; the overall score is the mean of two tasks.
+    assert found.deviation == pytest.approx(np.sqrt(0.25 / 2) / 2)
+    # t with 4 degrees of freedom: 2.7764; the difference of two runs varies by sqrt(2) more.
+    assert found.difference == pytest.approx(2.7764 * np.sqrt(2) * found.deviation, rel=1e-4)
+
+
+def test_no_noise_floor_without_a_second_run():
+    assert noise({"radio": np.array([[0.5], [1.0]])}, 0.95) is None
+    assert noise({"radio": np.zeros((0,))}, 0.95) is None
+
+
+def test_the_noise_floor_covers_the_difference_of_two_runs():
+    generator = np.random.default_rng(0)
+    inside = 0
+    for _ in range(400):
+        chances = generator.random((4, 10, 1))
+        runs = (generator.random((4, 10, 4)) < chances).astype(float)
+        found = noise({str(task): runs[task, :, :3] for task in range(4)}, 0.95)
+        another, more = runs[..., 3].mean(), (generator.random((4, 10)) < chances[..., 0]).mean()
+        inside += abs(another - more) < found.difference
+    assert 0.92 < inside / 400 < 0.98

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import version
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,12 @@ _NOT_IN_HASH = {
 }  # fmt: skip
 
 Key = tuple[int, int]  # (instance id, rollout id)
+
+
+@cache
+def version(package: str) -> str:
+    """The installed version of a package, looked up once: every episode's provenance names it."""
+    return metadata.version(package)
 
 
 def due_episodes(settings: Settings, benchmark: Benchmark, evaluation: str) -> list[Key]:

@@ -1,4 +1,5 @@
 # Settings, paths and wildcards. A bad configuration fails here, before any job exists.
+import os
 import socket
 import sys
 from pathlib import Path
@@ -26,7 +27,9 @@ RESULTS = Results.of(SETTINGS)
 # Jobs find the `hearth` of the Python that runs Snakemake, and end with that Snakemake. Huge pages
 # spare XLA on CPU the page faults of its large short-lived buffers: a third of a step's time. What
 # one job compiles the next one finds: a resumed training, the policy servers of other tasks.
-COMPILED = RESULTS.compiled(socket.gethostname()).absolute()
+COMPILED = os.environ.get(
+    "JAX_COMPILATION_CACHE_DIR", RESULTS.compiled(socket.gethostname()).absolute()
+)
 shell.prefix(
     f"set -euo pipefail; export PATH={Path(sys.executable).parent}:$PATH HEARTH_PARENT=$PPID"
     f" GLIBC_TUNABLES=glibc.malloc.hugetlb=1 JAX_COMPILATION_CACHE_DIR='{COMPILED}'; "

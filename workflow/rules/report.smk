@@ -8,6 +8,8 @@ rule leaderboard:
             evaluation=SETTINGS.evaluations,
             task=TASKS,
         ),
+        # What `hearth import-results` brought in stands on the same tables.
+        [RESULTS.imported(name) for name in RESULTS.imported_evaluations()],
     output:
         RESULTS.leaderboard / "leaderboard.csv",
         RESULTS.leaderboard / "tasks.csv",

@@ -86,9 +86,9 @@ def _get(observation: Mapping[str, Any], key: str) -> Any:
 
 
 def _image(observation: Mapping[str, Any], camera: Camera, size: int) -> np.ndarray:
-    """An image of the camera's or the network's size as it is; others are resized, so that only a
+    """An image of the camera's or the network's size as it is, any other resized.
 
-    few sizes are ever compiled.
+    So the runner meets, and compiles for, a few sizes only.
     """
     key = camera.observation_key
     image = np.asarray(_get(observation, key))
@@ -98,7 +98,7 @@ def _image(observation: Mapping[str, Any], camera: Camera, size: int) -> np.ndar
         raise ServingError(
             f"'{key}' must be uint8[height, width, 3 or 4], not {image.dtype}{list(image.shape)}"
         )
-    upright = image.shape[0] > image.shape[1]  # what `resize_on_device` leaves to the host
-    if image.shape[:2] in ((camera.height, camera.width), (size, size)) and not upright:
+    portrait = image.shape[0] > image.shape[1]  # which `resize_on_device` leaves to the host
+    if image.shape[:2] in ((camera.height, camera.width), (size, size)) and not portrait:
         return image
     return resize_with_padding(image, size)

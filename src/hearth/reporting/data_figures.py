@@ -17,9 +17,11 @@ Histogram = tuple[np.ndarray, np.ndarray]  # counts [n], edges [n + 1]
 
 @dataclass(frozen=True)
 class DataFigure:
-    """A figure that another stage drew: its place below the experiment without the colour scheme
+    """A figure that another stage drew.
 
-    and the ending, and what it shows.
+    Attributes:
+        place: below the experiment's folder, without the colour scheme and the ending.
+        caption: what it shows.
     """
 
     place: str

@@ -9,7 +9,7 @@ import pytest
 from evaluation_fakes import FakeEnvironment
 
 from hearth.core.errors import EvaluationError
-from hearth.evaluation.episode import EpisodeJob, run_episode
+from hearth.evaluation.episode import EpisodeJob, ServerActor, run_episode
 from hearth.evaluation.video import video_file
 
 
@@ -47,6 +47,34 @@ def test_the_actor_learns_the_task_and_every_step_is_reported(faults):
     actor, seen = Counting(), []
     run_episode(FakeEnvironment(None), actor, job(), on_step=seen.append)
     assert actor.tasks == [[7]] * 6 and seen == [1, 2, 3, 4, 5, 6]
+
+
+class Planning:
+    """A policy's client that plans three steps at once; keeps what it was shown."""
+
+    def __init__(self) -> None:
+        self.seen: list[set[str]] = []
+
+    def reset(self) -> None:
+        self.seen = []
+
+    def plan(self, observation, count) -> np.ndarray:
+        first = count * len(self.seen)
+        self.seen.append(set(observation))
+        return np.repeat(np.arange(first, first + count, dtype=np.float32)[:, None], 23, axis=1)
+
+
+def test_nothing_is_observed_while_a_plan_is_carried_out(faults, monkeypatch):
+    observed = []
+    observe = FakeEnvironment._observation
+    monkeypatch.setattr(
+        FakeEnvironment, "_observation", lambda self: observed.append(self.steps) or observe(self)
+    )
+    client = Planning()
+    result = run_episode(FakeEnvironment(None), ServerActor(client, steps_ahead=3), job())
+    assert result["status"] == "success" and result["steps"] == 6
+    assert observed[:2] == [0, 3] and 1 not in observed and 4 not in observed
+    assert client.seen == [{"robot_r1::proprio", "task_id"}] * 2
 
 
 def test_without_a_video_nothing_is_rendered(faults, tmp_path, monkeypatch):

@@ -138,6 +138,27 @@ def ask(connection: Any, observation: dict, **more: object) -> dict[str, np.ndar
     return wire.unpack(connection.recv())
 
 
+@pytest.mark.parametrize("size", [1, 2, 4, 6, 7])
+def test_our_client_plans_what_it_would_be_told_step_by_step(bundle, size):
+    observation = make_observation(bundle.benchmark)
+    alone = Policy(ImaginedRunner(bundle), RUNTIME, seed=5)
+    expected = np.stack([alone.act(observation) for _ in range(24)])
+    with (
+        served(lambda: Policy(ImaginedRunner(bundle), RUNTIME, seed=5)) as (port,),
+        PolicyClient("127.0.0.1", port) as client,
+    ):
+        client.reset()
+        found: list[np.ndarray] = []
+        asked = 0
+        while len(found) < 24:
+            planned = client.plan(observation, size)
+            assert len(planned) in (1, size)
+            found.extend(planned)
+            asked += 1
+    np.testing.assert_array_equal(np.stack(found)[:24], expected)
+    assert asked == {1: 24, 2: 12, 4: 12, 6: 4, 7: 24}[size]
+
+
 @pytest.mark.parametrize("size", [2, 3, 4, 6, 7])
 def test_chunks_are_the_same_actions_and_never_cross_a_prediction(bundle, size):
     """A client that replays chunks until one is left out, as the official one does."""

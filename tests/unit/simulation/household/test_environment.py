@@ -84,6 +84,15 @@ def test_same_seed_and_actions_give_the_same_bytes(seeing):
     fresh.close()
 
 
+def test_steps_that_nobody_observes_change_nothing(seeing):
+    observed = recording(seeing, 2)
+    seeing.reset(2, start_noise_seed=4)
+    *before, last = actions(seeing, 6)
+    assert all(seeing.step(action, observe=False).observation == {} for action in before)
+    found = seeing.step(last).observation
+    assert [found[key].tobytes() for key in sorted(found)] == observed[-len(found) :]
+
+
 def test_video_frames(seeing):
     seeing.reset(1)
     frame = seeing.frame(96, 64)

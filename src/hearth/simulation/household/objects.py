@@ -10,8 +10,8 @@ from hearth.simulation.household.shapes import box, capsule, cylinder, trim
 BUTTON_TRAVEL_M = 0.012
 RADIO_HEIGHT_M = 0.13
 RADIO_HALF_DEPTH_M = 0.085
-CAN_RADIUS_M = 0.0265
-CAN_HEIGHT_M = 0.105
+CAN_RADIUS_M = 0.033
+CAN_HEIGHT_M = 0.122
 BOTTLE_RADIUS_M = 0.032
 BOTTLE_HEIGHT_M = 0.23
 ASHCAN_HALF_WIDTH_M = 0.17
@@ -61,7 +61,7 @@ def radio(body: mujoco.MjsBody) -> None:
 
 
 def can(body: mujoco.MjsBody) -> None:
-    """A small soda can, 53 mm across and 105 mm high."""
+    """A soda can, 66 mm across and 122 mm high."""
     half = CAN_HEIGHT_M / 2
     cylinder(body, (0, 0, half), CAN_RADIUS_M, half, shapes.RED, mass=0.06, **_ROUND)
     trim(cylinder(body, (0, 0, 2 * half), CAN_RADIUS_M - 0.005, 0.003, shapes.STEEL))

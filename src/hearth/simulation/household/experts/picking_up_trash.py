@@ -7,11 +7,10 @@ import numpy as np
 from hearth.simulation.household.experts import skills
 from hearth.simulation.household.experts.expert import Actions, Expert
 from hearth.simulation.household.experts.geometry import hand_rotation, standing_pose
-from hearth.simulation.household.objects import CAN_HEIGHT_M
 
 _SIDE = "right"
 _CANS = ("can_1", "can_2", "can_3")
-_HALF_HEIGHT_M = CAN_HEIGHT_M / 2
+_HALF_HEIGHT_M = 0.061
 _PITCH = np.deg2rad(60)
 _AT_CAN = (0.56, -0.32)
 _AT_BIN = (0.60, -0.32)

@@ -155,8 +155,7 @@ class Slurm:
             f"--log-file={self.folder}/munge.log", f"--seed-file={self.folder}/munge.seed",
         )  # fmt: skip
         self._start_database()
-        self._daemon("slurmdbd", "-D")
-        wait_for(lambda: self._answers(self.values["accounting"]), 60, "the start of slurmdbd")
+        self.start_accounting()
         self._daemon("slurmctld", "-D", "-c")
         for node in ("n1", "n2"):
             self._daemon("slurmd", "-D", "-N", node)
@@ -164,6 +163,17 @@ class Slurm:
         self.run("sacctmgr", "-i", "add", "account", "research", check=False)
         user = str(self.values["user"])
         self.run("sacctmgr", "-i", "add", "user", user, "account=research", check=False)
+
+    def start_accounting(self) -> None:
+        """Start slurmdbd."""
+        self._daemon("slurmdbd", "-D")
+        wait_for(lambda: self._answers(self.values["accounting"]), 60, "the start of slurmdbd")
+
+    def stop_accounting(self) -> None:
+        """End slurmdbd; the controller keeps what it should have been told."""
+        daemon = next(item for item in reversed(self.daemons) if item.args[0] == "slurmdbd")
+        daemon.terminate()
+        daemon.wait(30)
 
     def stop(self) -> None:
         """End jobs and daemons, the last one first, and remove the folder."""

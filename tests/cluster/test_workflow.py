@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,10 +31,8 @@ class Workflow:
     def results(self) -> Path:
         return self.folder / "results" / "small"
 
-    def snakemake(
-        self, *arguments: str, profile: str = str(ROOT / "profiles/slurm")
-    ) -> subprocess.CompletedProcess[str]:
-        command = [
+    def command(self, *arguments: str, profile: str = str(ROOT / "profiles/slurm")) -> list[str]:
+        return [
             str(BIN / "snakemake"), "--snakefile", str(ROOT / "Snakefile"),
             "--directory", str(self.folder), "--configfile", str(self.folder / "config.yaml"),
             "--profile", profile, *arguments,
@@ -42,9 +42,18 @@ class Workflow:
             "--set-threads", "demonstrations=2", "prepare=2", "train=1", "evaluate=1",
             "--config", f"set=results={self.folder / 'results'}",
         ]  # fmt: skip
+
+    def snakemake(self, *arguments: str, **options: str) -> subprocess.CompletedProcess[str]:
+        command = self.command(*arguments, **options)
         return subprocess.run(
             command, cwd=self.folder, capture_output=True, text=True, timeout=1500, check=False
         )
+
+    def scores(self) -> dict[str, bytes]:
+        """The files that say how well the policies did."""
+        paths = [self.results / "leaderboard/leaderboard.csv"]
+        paths += self.results.glob(f"evaluation/*/{TASK}.json")
+        return {str(path): path.read_bytes() for path in paths}
 
     def hearth(self, *arguments: str) -> list[str]:
         settings = [f"results={self.folder / 'results'}", f"runs.main.steps={STEPS}"]
@@ -91,6 +100,29 @@ def test_a_second_run_with_the_installed_profile_has_nothing_to_do(
     subprocess.run(["make", "-C", str(ROOT), "install-profile"], check=True, capture_output=True)
     again = workflow.snakemake("--dry-run", profile="slurm")
     assert "Nothing to be done" in again.stdout + again.stderr
+
+
+@pytest.mark.timeout(1500)
+def test_snakemake_killed_at_random_moments_changes_no_score(workflow: Workflow) -> None:
+    undisturbed = workflow.scores()
+    for name in ("evaluation", "leaderboard"):
+        shutil.rmtree(workflow.results / name)
+    moments = random.Random(3)
+    for _ in range(5):
+        process = subprocess.Popen(
+            workflow.command(), cwd=workflow.folder,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            process.wait(moments.uniform(3, 20))
+        except subprocess.TimeoutExpired:
+            os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        unlocked = workflow.snakemake("--unlock")
+        assert unlocked.returncode == 0, unlocked.stderr
+    done = workflow.snakemake()
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]
+    assert workflow.scores() == undisturbed
 
 
 @pytest.mark.timeout(900)

@@ -33,6 +33,7 @@ class MovingBoxesToStorage(Expert):
     """Stages: 0 take the first box, 1 set it down, 2 take the second, 3 stack it."""
 
     task = "moving_boxes_to_storage"
+    base_noise = 3.0
 
     def plan(self) -> Actions:
         self.intent.trunk = skills.LOW_TRUNK

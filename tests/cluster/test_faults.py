@@ -1,0 +1,134 @@
+"""What a cluster does to jobs: nodes and the accounting go down, time runs out, launchers die."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from tests.cluster.conftest import Experiment
+from tests.cluster.slurm import wait_for
+
+pytestmark = pytest.mark.cluster
+
+EPISODES = 6
+ONE_SHARD = {"instances": EPISODES, "workers": 1, "launcher": {"shards": 1}}
+
+
+def slow(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Seconds per control step; an episode has six."""
+    monkeypatch.setenv("HEARTH_FAKE_STEP", str(seconds))
+
+
+def complete(merged: dict[str, Any]) -> bool:
+    return merged["complete"] and len(merged["episodes"]) == EPISODES
+
+
+def hurry(experiment: Experiment, job: str) -> None:
+    """Slurm lets a requeued job wait for two minutes; this one need not."""
+    wait_for(lambda: job in experiment.jobs("PENDING"), 90, "the requeueing")
+    experiment.slurm.run("scontrol", "update", f"JobId={job}", "StartTime=now")
+
+
+def test_a_node_that_goes_down_under_a_shard_costs_one_episode(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow(monkeypatch, 0.5)
+    launcher = experiment.start(**ONE_SHARD)
+    wait_for(experiment.results, 120, "the first episode")
+    (job,) = experiment.jobs("RUNNING")
+    node = experiment.slurm.run("squeue", "-h", "-j", job, "-o", "%N").strip()
+    change = ("scontrol", "update", f"NodeName={node}")
+    experiment.slurm.run(*change, "State=DOWN", "Reason=power")
+    try:
+        hurry(experiment, job)
+        assert complete(experiment.finish(launcher))
+    finally:
+        experiment.slurm.run(*change, "State=RESUME")
+    assert len(experiment.played()) <= EPISODES + 1
+    shown = experiment.slurm.run("scontrol", "show", "job", job).split()
+    assert f"NodeList={node}" not in shown and "Restarts=1" in shown, "it went on elsewhere"
+
+
+def test_a_launcher_does_not_need_the_accounting(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow(monkeypatch, 0.5)
+    launcher = experiment.start(**ONE_SHARD)
+    wait_for(experiment.results, 120, "the first episode")
+    experiment.slurm.stop_accounting()
+    try:
+        # It dies without the accounting, and the next job is submitted without it too.
+        experiment.slurm.run("scancel", *experiment.jobs("RUNNING"))
+        assert complete(experiment.finish(launcher))
+    finally:
+        experiment.slurm.start_accounting()
+    assert set(Counter(experiment.played()).values()) <= {1, 2}
+
+
+@pytest.mark.timeout(600)
+def test_a_shard_that_reaches_its_time_limit_goes_on(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow(monkeypatch, 2.5)  # 90 s for six episodes
+    values = {**ONE_SHARD, "launcher": {"shards": 1, "evaluate": {"minutes": 1}}}
+    launcher = experiment.start(**values)
+    wait_for(experiment.results, 120, "the first episode")
+    (job,) = experiment.jobs("RUNNING")
+    hurry(experiment, job)
+    assert complete(experiment.finish(launcher))
+    assert "Restarts=1" in experiment.slurm.run("scontrol", "show", "job", job)
+    assert len(experiment.played()) <= EPISODES + 1
+
+
+@pytest.mark.parametrize("fault", ["segfault", "raise"])
+def test_a_simulator_that_dies_once_costs_one_attempt(experiment: Experiment, fault: str) -> None:
+    (experiment.faults / "once_303").write_text(fault)
+    merged = experiment.finish(**ONE_SHARD)
+    assert complete(merged)
+    assert Counter(experiment.played())[303] == 2
+
+
+def test_a_simulator_that_always_dies_is_shown(experiment: Experiment) -> None:
+    (experiment.faults / "instance_303").write_text("segfault")
+    merged = experiment.finish(**ONE_SHARD)
+    assert merged["counts"]["crashed"] == 1 and not merged["complete"]
+    assert Counter(experiment.played()) == {**dict.fromkeys(range(301, 307), 1), 303: 3}
+
+
+@pytest.mark.timeout(600)
+def test_a_launcher_killed_at_ten_random_moments_changes_nothing(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow(monkeypatch, 0.5)
+    moments = random.Random(5)
+    for _ in range(10):
+        launcher = experiment.start(instances=EPISODES, workers=1)
+        try:
+            launcher.wait(moments.uniform(0.5, 5.0))
+        except subprocess.TimeoutExpired:
+            os.kill(launcher.pid, signal.SIGKILL)
+        launcher.communicate()
+        time.sleep(moments.uniform(0.0, 1.0))
+    assert complete(experiment.finish(instances=EPISODES, workers=1))
+    killed = _outcome(experiment)
+    for path in experiment.results():
+        path.unlink()
+    assert complete(experiment.finish(instances=EPISODES, workers=1))
+    assert killed == _outcome(experiment), "the merged file and every episode"
+
+
+def _outcome(experiment: Experiment) -> dict[str, Any]:
+    """All results, without where and when they were made."""
+    files = {path.name: json.loads(path.read_text()) for path in experiment.results()}
+    for values in files.values():
+        del values["provenance"]
+    merged = experiment.folder / "results/fake/evaluation/trained/turning_on_radio.json"
+    return {**files, "merged": merged.read_bytes()}

@@ -1,5 +1,6 @@
 # Settings, paths and wildcards. A bad configuration fails here, before any job exists.
 import os
+import re
 import socket
 import sys
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 from hearth.benchmark.facts import data_facts, episode_facts
 from hearth.commands.checks import benchmark_of
 from hearth.core.errors import HearthError
+from hearth.core.finetuning import FINETUNED, VALIDATION
+from hearth.core.groups import run_for, tasks_of_run
 from hearth.core.results import Results
 from hearth.core.settings import freeze_settings, settings_from_workflow
 from hearth.core.selection import select_tasks
@@ -38,18 +41,34 @@ EXPERTS = SETTINGS.demonstrations is not None
 DATASET = Path(SETTINGS.data.dataset or RESULTS.dataset)
 
 
+# Which rule trains a run: one that starts from another run of the experiment waits for it.
+FINETUNED_RUNS = [
+    name
+    for name in SETTINGS.run_names
+    if SETTINGS.run(name).initialise_from is not None
+]
+FIRST_RUNS = [name for name in SETTINGS.runs if name not in FINETUNED_RUNS]
+
+
 wildcard_constraints:
     task="[^/]+",
     run="[^/]+",
     evaluation="[^/]+",
 
 
-# Long jobs with state (train, evaluate) are submitted by `hearth launch` where the profile names a
+def one_of(names):
+    """A wildcard's constraint; of no names, one that nothing meets."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+# Long jobs with state (train, finetune, evaluate) are submitted by `hearth launch` where the profile names a
 # launcher: it can be killed and started again, and adopts the jobs that run.
 localrules:
     all,
     dataset_index,
     train,
+    finetune,
+    task_groups,
     evaluate,
     leaderboard,
 
@@ -63,7 +82,28 @@ def dataset_index(task):
     return own if own.is_file() else DATASET / "meta" / "info.json"
 
 
+def made_groups():
+    """The groups of tasks where they follow from scores; the workflow waits for them."""
+    if SETTINGS.finetuning is None or SETTINGS.finetuning.validation is None:
+        return []
+    return checkpoints.task_groups.get().output[0]
+
+
+def groups_of(run):
+    """The groups that tell which tasks a run trains on; most runs know it without."""
+    return [] if run in SETTINGS.runs else made_groups()
+
+
+def tasks_to_train(run):
+    """The tasks of a run, known once the groups are."""
+    groups_of(run)
+    return tasks_of_run(SETTINGS, run, TASKS)
+
+
 def trained_policy(wildcards):
     """The finished run that plays this task of this evaluation; the expert needs none."""
-    run = SETTINGS.evaluation(wildcards.evaluation).run_for(wildcards.task)
+    policy = SETTINGS.evaluation(wildcards.evaluation).policy_for(wildcards.task)
+    if policy == FINETUNED:
+        made_groups()
+    run = run_for(SETTINGS, wildcards.evaluation, wildcards.task)
     return [] if run == "expert" else RESULTS.trained(run)

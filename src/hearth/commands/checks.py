@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hearth.benchmark import Benchmark, load_benchmark
-from hearth.core.selection import check_cameras, select_tasks
+from hearth.core.selection import check_cameras, check_tasks, select_tasks
 from hearth.core.settings import Settings
 from hearth.policy.rules import check_rules
 
@@ -16,8 +16,9 @@ def benchmark_of(settings: Settings) -> Benchmark:
     """
     benchmark = load_benchmark(settings.benchmark)
     select_tasks(settings, benchmark.task_names)
-    for run in settings.runs.values():
-        check_cameras(run, benchmark.cameras)
+    for name in settings.run_names:
+        check_cameras(settings.run(name), benchmark.cameras)
+    check_tasks(settings, benchmark.task_names)
     for runtime in (settings.runtime, *map(settings.runtime_for, settings.evaluations)):
         check_rules(runtime, benchmark)
     return benchmark

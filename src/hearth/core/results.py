@@ -88,6 +88,11 @@ class Results:
         """Marker: the run is finished and its bundle is complete (step, losses, bundle hash)."""
         return self.run(run) / "finished.json"
 
+    @property
+    def groups(self) -> Path:
+        """The groups of tasks of the second phase, made from the first one's scores."""
+        return self.root / "groups.json"
+
     # --- evaluation ---
     def evaluation(self, evaluation: str) -> Path:
         return self.root / "evaluation" / evaluation

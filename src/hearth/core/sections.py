@@ -165,6 +165,7 @@ class LoaderSettings(Section):
 class RunSettings(Section):
     """One training run."""
 
+    tasks: tuple[str, ...] | None = None  # that it trains on; null: all of the experiment
     model: dict[str, Any] = {}  # overrides of the model section: an ablation is one more run
     seed: NonNegativeInt = 0
     steps: NonNegativeInt = 7000  # 0: the untrained network
@@ -188,11 +189,26 @@ class RunSettings(Section):
     contrast_jitter: Fraction = 0.0
     saturation_jitter: Fraction = 0.0
     colour_probability: Fraction = 1.0  # of changing a sample's colours at all
-    # Start from these weights: an openpi checkpoint or a policy bundle. Null: a fresh start.
+    # Start from these weights: an openpi checkpoint, a policy bundle, or a checkpoint of another
+    # run. Null: a fresh start.
     initial_weights: str | None = None
+    # Start from the finished policy of this run of the experiment, with a fresh optimizer.
+    initialise_from: Name | None = None
     loader: LoaderSettings = LoaderSettings()
     checkpoint_every: PositiveInt = 1000
     log_every: PositiveInt = 50
+    # Losses of the averaged weights on held-out episodes (data.validation_fraction), every so many
+    # steps and at the end; 0: never. Always the same batches and the same flow noise.
+    validation_every: NonNegativeInt = 0
+    validation_batches: PositiveInt = 8
+    maximum_loss: PositiveFloat = 1e3  # beyond it a run stops; an untrained network has about 2
+    # Without a sign of life for so long a run ends, to be resumed: a collective that waits for a
+    # lost node would wait for ever.
+    start_timeout_seconds: PositiveFloat = 3600.0  # until the first step, which compiles, is done
+    step_timeout_seconds: PositiveFloat = 1800.0  # of a step, its batch, or writing a checkpoint
+    # What one device can compute, for the share that training uses; an H200: 989 in bfloat16.
+    # Null: not shown.
+    peak_teraflops: PositiveFloat | None = None
     devices: PositiveInt = 1  # of all nodes together; they share the batch and the weights
     accumulation_steps: PositiveInt = 1  # parts of a batch computed one after another, for memory
 
@@ -206,6 +222,22 @@ class RunSettings(Section):
                 "section 'model'"
             )
         return model
+
+    @field_validator("tasks")
+    @classmethod
+    def _check_tasks(cls, tasks: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if tasks is not None and not tasks:
+            raise ValueError("an empty list of tasks: name some, or leave 'tasks' out for all")
+        return tasks
+
+    @model_validator(mode="after")
+    def _check_start(self) -> RunSettings:
+        if self.initial_weights is not None and self.initialise_from is not None:
+            raise ValueError(
+                f"initial_weights {self.initial_weights} and initialise_from "
+                f"{self.initialise_from} are two starts: give one"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_devices(self) -> RunSettings:
@@ -305,11 +337,9 @@ class ServingSettings(Section):
         return sizes
 
 
-class EvaluationSettings(Section):
-    """A named evaluation: a policy on a split."""
+class PlaySettings(Section):
+    """How many episodes are played, and how; what every evaluation has."""
 
-    policy: Name | dict[str, Name] = "main"  # a run, a mapping task -> run, or "expert"
-    split: Literal["train", "validation", "public", "hidden"] = "public"
     instances: PositiveInt | None = None  # the first n of the split; None: all
     rollouts: PositiveInt = 1
     runtime: dict[str, Any] = {}  # overrides of the runtime section
@@ -328,8 +358,16 @@ class EvaluationSettings(Section):
         _check_overrides("runtime", runtime, RuntimeSettings)
         return runtime
 
-    def run_for(self, task: str) -> str:
-        """The run (or "expert") that plays `task`."""
+
+class EvaluationSettings(PlaySettings):
+    """A named evaluation: a policy on a split."""
+
+    # A run, a mapping task -> run, "expert", or "finetuned": each task's own of the second phase.
+    policy: Name | dict[str, Name] = "main"
+    split: Literal["train", "validation", "public", "hidden"] = "public"
+
+    def policy_for(self, task: str) -> str:
+        """What stands in `policy` for `task`."""
         if isinstance(self.policy, str):
             return self.policy
         if task not in self.policy:

@@ -24,6 +24,25 @@ def select_tasks(settings: Settings, valid: Sequence[str]) -> tuple[str, ...]:
     return tuple(task for task in valid if not settings.tasks or task in settings.tasks)
 
 
+def check_tasks(settings: Settings, valid: Sequence[str]) -> None:
+    """Refuse runs and groups of tasks that name a task which is not there.
+
+    A run needs tasks of the experiment, whose data there is; groups may name any of the benchmark.
+
+    Raises:
+        SettingsError: naming the key, the task and the valid ones.
+    """
+    there = select_tasks(settings, valid)
+    wanted = {f"runs.{name}.tasks": (run.tasks or (), there) for name, run in settings.runs.items()}
+    if settings.finetuning and settings.finetuning.groups:
+        for name, tasks in settings.finetuning.groups.items():
+            wanted[f"finetuning.groups.{name}"] = (tasks, valid)
+    for key, (tasks, known) in wanted.items():
+        for task in tasks:
+            if task not in known:
+                raise SettingsError(f"{key}: unknown task '{task}': {choices(task, known)}")
+
+
 def check_cameras(settings: RunSettings, cameras: Iterable[str]) -> None:
     """Refuse a crop or rotation of a camera that the robot does not have.
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from hearth.core.errors import SettingsError, choices
 from hearth.core.files import hash_json, write_text
+from hearth.core.finetuning import FINETUNED, VALIDATION, FinetuningSettings
 from hearth.core.launching import LauncherSettings
 from hearth.core.sections import (
     DataSettings,
@@ -42,6 +43,7 @@ class Settings(Section):
     tokenizer: TokenizerSettings = TokenizerSettings()
     model: ModelSettings = ModelSettings()
     runs: dict[Name, RunSettings] = Field(default_factory=dict)
+    finetuning: FinetuningSettings | None = None  # the second phase; null: none
     runtime: RuntimeSettings = RuntimeSettings()
     evaluations: dict[Name, EvaluationSettings] = Field(default_factory=dict)
     report: ReportSettings = ReportSettings()
@@ -49,13 +51,15 @@ class Settings(Section):
 
     @field_validator("runs")
     @classmethod
-    def _expert_is_taken(cls, runs: dict[str, RunSettings]) -> dict[str, RunSettings]:
-        if "expert" in runs:
-            raise ValueError("'expert' names the scripted expert; choose another run name")
+    def _names_are_taken(cls, runs: dict[str, RunSettings]) -> dict[str, RunSettings]:
+        for name, meaning in (("expert", "the scripted expert"), (FINETUNED, "the second phase")):
+            if name in runs:
+                raise ValueError(f"'{name}' names {meaning}; choose another run name")
         return runs
 
     @model_validator(mode="after")
     def _check(self) -> Settings:
+        check_phases(self)
         for name in self.evaluations:
             runtime = self.runtime_for(name)
             used = runtime.actions_to_execute + runtime.actions_to_keep
@@ -66,9 +70,9 @@ class Settings(Section):
                     f"{self.statistics.horizon}"
                 )
             policy = self.evaluations[name].policy
+            valid = [*self.run_names, "expert", *([FINETUNED] if self.finetuning else [])]
             for run in [policy] if isinstance(policy, str) else policy.values():
-                if run != "expert" and run not in self.runs:
-                    valid = [*self.runs, "expert"]
+                if run not in valid:
                     raise ValueError(
                         f"evaluation '{name}' wants run '{run}': {choices(run, valid)}"
                     )
@@ -89,11 +93,20 @@ class Settings(Section):
         """Whether training predicts FAST tokens."""
         return self.model.fast_loss_weight > 0
 
+    @property
+    def run_names(self) -> tuple[str, ...]:
+        """All runs, those of the second phase last."""
+        return (*self.runs, *(self.finetuning.run_names if self.finetuning else ()))
+
     def run(self, name: str) -> RunSettings:
-        """The settings of a run, or an error that lists the runs."""
-        if name not in self.runs:
-            raise SettingsError(f"unknown run '{name}': {choices(name, self.runs)}")
-        return self.runs[name]
+        """The settings of a run of either phase, or an error that lists the runs."""
+        if name in self.runs:
+            return self.runs[name]
+        if self.finetuning and name in self.finetuning.run_names:
+            first = self.runs[self.finetuning.initialise_from]
+            group = self.finetuning.run_names[name]
+            return RunSettings.model_validate(self.finetuning.run_values(first, group))
+        raise SettingsError(f"unknown run '{name}': {choices(name, self.run_names)}")
 
     def for_run(self, name: str) -> Settings:
         """These settings with a run's own overrides of the model section."""
@@ -101,7 +114,14 @@ class Settings(Section):
         return self.model_copy(update={"model": ModelSettings.model_validate(values)})
 
     def evaluation(self, name: str) -> EvaluationSettings:
-        """The settings of an evaluation, or an error that lists them."""
+        """The settings of an evaluation, or an error that lists them.
+
+        The one that makes the groups of the second phase has a name but stands in no report.
+        """
+        if name == VALIDATION and self.finetuning and self.finetuning.validation:
+            values = self.finetuning.validation.model_dump()
+            policy = self.finetuning.initialise_from
+            return EvaluationSettings.model_validate({**values, "policy": policy})
         if name not in self.evaluations:
             raise SettingsError(f"unknown evaluation '{name}': {choices(name, self.evaluations)}")
         return self.evaluations[name]
@@ -110,6 +130,61 @@ class Settings(Section):
         """The runtime section with the overrides of one evaluation."""
         merged = {**self.runtime.model_dump(), **self.evaluation(evaluation).runtime}
         return RuntimeSettings.model_validate(merged)
+
+
+def check_phases(settings: Settings) -> None:
+    """Refuse runs that start from nowhere, and groups made from what is reported.
+
+    Raises:
+        ValueError: naming the run or evaluation and the valid choices.
+    """
+    _check_finetuning(settings)
+    for name in settings.run_names:
+        seen, run = [name], settings.run(name)
+        while run.initialise_from is not None:
+            if run.initialise_from not in settings.run_names:
+                others = [key for key in settings.run_names if key != name]
+                raise ValueError(
+                    f"runs.{seen[-1]}.initialise_from '{run.initialise_from}': "
+                    + choices(run.initialise_from, others)
+                )
+            seen.append(run.initialise_from)
+            if len(set(seen)) < len(seen):
+                raise ValueError(f"runs start from each other: {' <- '.join(seen)}")
+            run = settings.run(run.initialise_from)
+        if settings.run(name).validation_every and not settings.data.validation_fraction:
+            raise ValueError(
+                f"runs.{name}.validation_every {settings.run(name).validation_every} needs "
+                "held-out episodes: set data.validation_fraction above 0, or validation_every to 0"
+            )
+
+
+def _check_finetuning(settings: Settings) -> None:
+    wanted = settings.finetuning
+    if wanted is None:
+        return
+    if wanted.initialise_from not in settings.runs:
+        raise ValueError(
+            f"finetuning.initialise_from '{wanted.initialise_from}': "
+            + choices(wanted.initialise_from, settings.runs)
+        )
+    for name in wanted.run_names:
+        if name in settings.runs:
+            raise ValueError(f"run '{name}' of the second phase: 'runs' has one of this name")
+        try:
+            settings.run(name)
+        except ValidationError as error:
+            lines = [f"finetuning.run: {_explain(item)}" for item in error.errors()]
+            raise ValueError("\n".join(lines)) from error
+    if VALIDATION in settings.evaluations:
+        raise ValueError(f"'{VALIDATION}' names the evaluation of section 'finetuning'")
+    for name, evaluation in settings.evaluations.items():
+        if wanted.validation and evaluation.split == wanted.validation.split:
+            raise ValueError(
+                f"finetuning.validation.split '{wanted.validation.split}' is reported by "
+                f"evaluation '{name}': groups chosen on instances that are reported would flatter "
+                "the report; take another split for one of them"
+            )
 
 
 def load_settings(path: str | Path, overrides: list[str] | None = None) -> Settings:

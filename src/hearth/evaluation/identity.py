@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from hearth.benchmark import Benchmark
-from hearth.core.errors import DataError, EvaluationError
+from hearth.core.errors import DataError, EvaluationError, TrainingError
 from hearth.core.files import hash_json, publish_json, read_json
+from hearth.core.groups import run_for
 from hearth.core.results import Results
 from hearth.core.settings import Settings
 
@@ -49,13 +50,25 @@ def due_episodes(settings: Settings, benchmark: Benchmark, evaluation: str) -> l
     return [(instance, rollout) for instance in chosen for rollout in range(wanted.rollouts)]
 
 
+def played_by(settings: Settings, evaluation: str, task: str) -> str:
+    """The run (or "expert") that plays `task`.
+
+    Raises:
+        EvaluationError: it follows from groups of tasks that are not made yet.
+    """
+    try:
+        return run_for(settings, evaluation, task)
+    except TrainingError as error:
+        raise EvaluationError(str(error)) from error
+
+
 def policy_hash(settings: Settings, evaluation: str, task: str) -> str:
     """The hash of the bundle that plays `task`, or of the scripted expert.
 
     Raises:
         EvaluationError: the run has no finished bundle.
     """
-    run = settings.evaluation(evaluation).run_for(task)
+    run = played_by(settings, evaluation, task)
     if run == EXPERT:
         return hash_json([EXPERT, task, version("hearth")])
     return str(bundle_provenance(settings, run)["hash"])
@@ -82,7 +95,7 @@ def bundle_provenance(settings: Settings, run: str) -> dict[str, Any]:
 def config_hash(settings: Settings, benchmark: Benchmark, evaluation: str, task: str) -> str:
     """A hash over everything but the policy that decides what happens in an episode."""
     wanted = settings.evaluation(evaluation)
-    expert = wanted.run_for(task) == EXPERT
+    expert = wanted.policy_for(task) == EXPERT
     runtime = None if expert else settings.runtime_for(evaluation).model_dump(mode="json")
     return hash_json(
         {

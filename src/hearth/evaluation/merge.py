@@ -43,11 +43,19 @@ def merge_task(
         "evaluation": evaluation,
         "task": task,
         "split": wanted.split,
-        "policy": wanted.run_for(task),
+        "policy": _policy(settings, evaluation, task),
         "time_limit_factor": benchmark.time_limit_factor,
         **hashes,
     }
     return task_result(header, due, [_entry(results, evaluation, task, k, hashes) for k in due])
+
+
+def _policy(settings: Settings, evaluation: str, task: str) -> str:
+    """The run that plays; before the groups are made, what the evaluation calls it."""
+    try:
+        return identity.played_by(settings, evaluation, task)
+    except EvaluationError:
+        return settings.evaluation(evaluation).policy_for(task)
 
 
 def task_result(

@@ -71,7 +71,7 @@ def default_backends(
 ) -> Backends:
     """The benchmark's simulator, and a server of the run's bundle unless the expert plays."""
     environment = factory_name(benchmark)
-    run = settings.evaluation(evaluation).run_for(task)
+    run = identity.played_by(settings, evaluation, task)
     if run == identity.EXPERT:
         return Backends(environment, None)
     runtime = json.dumps(settings.runtime_for(evaluation).model_dump(mode="json"))

@@ -192,7 +192,7 @@ class Scheduler:
         )
 
     def _provenance(self, episode: _Episode) -> dict[str, Any]:
-        run = self.wanted.run_for(self.task)
+        run = identity.played_by(self.settings, self.evaluation, self.task)
         bundle = {}
         if run != identity.EXPERT:
             bundle = identity.bundle_provenance(self.settings, run)

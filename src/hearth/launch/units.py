@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from hearth.benchmark import load_benchmark
 from hearth.core.errors import LaunchError
 from hearth.core.files import hash_json
+from hearth.core.groups import tasks_of_run
 from hearth.core.launching import JobResources, LauncherSettings
 from hearth.core.results import Results
 from hearth.core.selection import select_tasks
@@ -202,8 +203,15 @@ def _for_devices(settings: Settings, run: str) -> JobResources:
 
 
 def _training_key(settings: Settings, run: str) -> str:
-    """A hash of the sections that training reads; it need not see the data to know its own jobs."""
+    """A hash of the sections that training reads; it need not see the data to know its own jobs.
+
+    Raises:
+        TrainingError: the run's tasks follow from groups that are not made yet.
+    """
     chosen = settings.for_run(run)
+    tasks = tasks_of_run(
+        settings, run, select_tasks(settings, load_benchmark(settings.benchmark).task_names)
+    )
     sections = ("seed", "benchmark", "tasks", "data", "statistics", "tokenizer", "model")
     values = chosen.model_dump(mode="json", include=set(sections))
-    return hash_json([values, chosen.run(run).model_dump(mode="json")])
+    return hash_json([values, tasks, chosen.run(run).model_dump(mode="json")])

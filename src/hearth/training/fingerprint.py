@@ -11,11 +11,17 @@ from hearth.core.files import hash_json, read_json, write_json
 from hearth.core.settings import Settings
 from hearth.core.statistics import Statistics
 
-# These change how a run is carried out, not what comes out of it.
-_OPERATIONAL: dict[str, Any] = {
-    **dict.fromkeys(("checkpoint_every", "log_every", "devices"), True),
+# These change how a run is carried out, not what comes out of it; the last two stand elsewhere in
+# the fingerprint, as the tasks and the weights that they lead to.
+_EXCLUDED: dict[str, Any] = {
+    **dict.fromkeys(
+        ("checkpoint_every", "log_every", "devices", "validation_every", "validation_batches",
+         "maximum_loss", "start_timeout_seconds", "step_timeout_seconds", "peak_teraflops",
+         "tasks", "initialise_from"),
+        True,
+    ),
     "loader": {"workers", "threads", "batches_ahead", "image_memory_bytes"},
-}
+}  # fmt: skip
 
 
 def fingerprint(
@@ -24,15 +30,19 @@ def fingerprint(
     benchmark: Benchmark,
     tasks: tuple[str, ...],
     statistics: Statistics,
+    initial_policy: str | None = None,
 ) -> dict[str, Any]:
-    """The settings and data that determine a run's weights, as JSON values."""
-    return {
+    """The settings and data that determine a run's weights, as JSON values.
+
+    `initial_policy` is the hash of the policy of another run that this one starts from.
+    """
+    values = {
         "seed": settings.seed,
         "benchmark": benchmark.name,
         "benchmark_hash": _learned_facts(benchmark),
         "tasks": list(tasks),
         "model": settings.model.model_dump(mode="json"),
-        "run": settings.run(run).model_dump(mode="json", exclude=_OPERATIONAL),
+        "run": settings.run(run).model_dump(mode="json", exclude=_EXCLUDED),
         "data": settings.data.model_dump(mode="json"),
         "data_hash": statistics.source_hash,
         "statistics": settings.statistics.model_dump(mode="json"),
@@ -42,6 +52,7 @@ def fingerprint(
         if settings.uses_tokenizer
         else None,
     }
+    return values if initial_policy is None else {**values, "initial_policy": initial_policy}
 
 
 def _learned_facts(benchmark: Benchmark) -> str:

@@ -8,10 +8,11 @@ from typing import Any
 
 from jax.sharding import Mesh
 
-from hearth.core.errors import TrainingError
+from hearth.core.errors import DataError, TrainingError
 from hearth.core.files import read_json, write_json
 from hearth.policy.network import NetworkDefinition
-from hearth.policy.weights.importing import initial_parameters
+from hearth.policy.weights.importing import complete, import_parameters, named_parameters
+from hearth.training.branching import newest_of, read_acting
 from hearth.training.job import Job
 from hearth.training.state import TrainState, state_from
 
@@ -21,20 +22,54 @@ def report_path(job: Job) -> Path:
     return job.folder / "initial_weights.json"
 
 
-def imported_state(job: Job, definition: NetworkDefinition, mesh: Mesh) -> TrainState:
-    """Step 0 with the run's `initial_weights`; what they lack begins as it would without them.
+def source_of(job: Job) -> Path | None:
+    """The folder whose weights the run starts from; None for a fresh start."""
+    if job.run.initialise_from is not None:
+        return job.results.bundle(job.run.initialise_from)
+    return None if job.run.initial_weights is None else Path(job.run.initial_weights)
 
-    What was read is printed and kept beside the run, for its bundle's provenance.
+
+def source_hash(job: Job) -> str | None:
+    """The hash of the policy that the run starts from, if that is a run of the experiment.
+
+    It belongs to what determines the run's weights: another first phase makes another second one.
 
     Raises:
-        TrainingError: the run names no initial weights.
+        TrainingError: that run has no finished policy.
+    """
+    if job.run.initialise_from is None:
+        return None
+    path = job.results.bundle(job.run.initialise_from)
+    try:
+        return str(read_json(path / "provenance.json")["hash"])
+    except (DataError, KeyError) as error:
+        raise TrainingError(
+            f"run '{job.name}' starts from run '{job.run.initialise_from}', which has no finished "
+            f"policy at {path}; train it first: hearth train --run {job.run.initialise_from}"
+        ) from error
+
+
+def imported_state(job: Job, definition: NetworkDefinition, mesh: Mesh) -> TrainState:
+    """Step 0 with the weights that the run starts from and a fresh optimizer.
+
+    Of another run these are the averaged weights, its policy. What the source lacks begins as it
+    would without it. What was read is printed and kept beside the run, for its bundle's provenance.
+
+    Raises:
+        TrainingError: the run names no such weights.
         WeightsError, BundleError: they cannot be read or do not fit the network.
     """
-    if job.run.initial_weights is None:
-        raise TrainingError(f"run '{job.name}' has no initial_weights")
-    parameters, report = initial_parameters(
-        job.run.initial_weights, definition, job.seed("weights")
+    source = source_of(job)
+    if source is None:
+        raise TrainingError(f"run '{job.name}' has neither initialise_from nor initial_weights")
+    folder = newest_of(source)
+    acting = read_acting(folder)
+    found, report = (
+        import_parameters(folder, definition)
+        if acting is None
+        else named_parameters(acting[0], definition, str(folder), "checkpoint", acting[1])
     )
+    parameters, report = complete(found, report, definition, job.seed("weights"))
     print(f"run '{job.name}' starts from {report.text()}", file=sys.stderr)
     write_json(report_path(job), report.as_dict())
     return state_from(parameters, definition, job.run, mesh)

@@ -12,6 +12,7 @@ import jax
 
 from hearth.benchmark.benchmark import Benchmark, load_benchmark
 from hearth.core import seeds
+from hearth.core.groups import tasks_of_run
 from hearth.core.results import Results
 from hearth.core.sections import RunSettings
 from hearth.core.selection import select_tasks
@@ -21,6 +22,7 @@ from hearth.data.loader import Loader
 from hearth.data.tokenizer import tokenize_chunks, tokenizer_for
 
 Batches = Callable[[int], Iterator[dict[str, Any]]]
+BatchAt = Callable[[int], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Job:
     Attributes:
         settings, name, results, benchmark, tasks, statistics: of the run.
         batches: batches from a step on, without end.
+        held_out: makes the function number -> batch of held-out episodes, where the run looks at
+            them.
     """
 
     settings: Settings
@@ -39,6 +43,7 @@ class Job:
     tasks: tuple[str, ...]
     statistics: Statistics
     batches: Batches
+    held_out: Callable[[], BatchAt] | None = None
 
     @property
     def run(self) -> RunSettings:
@@ -63,19 +68,24 @@ def make_job(settings: Settings, run: str) -> Job:
 
     Raises:
         SettingsError: no such run or task.
+        TrainingError: the run's tasks follow from groups that are not made yet.
         StatisticsError: statistics are missing or do not fit.
     """
     settings = settings.for_run(run)
     results = Results.of(settings)
     benchmark = load_benchmark(settings.benchmark)
-    tasks = select_tasks(settings, benchmark.task_names)
+    tasks = tasks_of_run(settings, run, select_tasks(settings, benchmark.task_names))
     statistics = Statistics.load(results.statistics)
     statistics.check(benchmark.robot.name, tasks, settings.statistics.horizon)
 
     def batches(start: int) -> Iterator[dict[str, Any]]:
         return iter(make_loader(settings, run, benchmark, tasks, statistics, start=start))
 
-    return Job(settings, run, results, benchmark, tasks, statistics, batches)
+    def held_out() -> BatchAt:
+        loader = make_loader(settings, run, benchmark, tasks, statistics, held_out=True)
+        return loader.batch
+
+    return Job(settings, run, results, benchmark, tasks, statistics, batches, held_out)
 
 
 def make_loader(
@@ -86,23 +96,30 @@ def make_loader(
     statistics: Statistics,
     *,
     start: int = 0,
+    held_out: bool = False,
 ) -> Loader:
     """The loader of a run, from step `start` on; of several hosts each reads its slice.
+
+    `held_out` draws from the episodes held out for validation, with a seed of their own.
 
     Raises:
         DataError: prepared episodes are missing or damaged.
     """
     results, chosen = Results.of(settings), settings.run(run)
     tokenizer = tokenizer_for(settings, statistics)
+    purpose = "validation" if held_out else "training"
+    # No gradient is accumulated over the parts of a held-out batch: it is as large as one of them.
+    parts = chosen.accumulation_steps if held_out else 1
     return Loader(
         [results.episodes(task) for task in tasks],
         statistics,
         benchmark,
         settings.statistics.horizon,
-        chosen.batch_size,
-        seeds.integer(settings.seed, "training data", chosen.seed),
+        chosen.batch_size // parts,
+        seeds.integer(settings.seed, f"{purpose} data", chosen.seed),
         start,
         settings=chosen.loader,
+        held_out=held_out,
         host=jax.process_index(),
         hosts=jax.process_count(),
         tokenize=None if tokenizer is None else partial(tokenize_chunks, tokenizer),

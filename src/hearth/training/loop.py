@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import shutil
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from hearth.core.errors import BundleError, HearthError
 from hearth.core.files import hash_json, read_json, write_json
@@ -26,15 +28,24 @@ from hearth.training.fingerprint import (
     remember,
     started_with,
 )
-from hearth.training.imported import imported_from, imported_state, report_path
+from hearth.training.imported import (
+    imported_from,
+    imported_state,
+    report_path,
+    source_hash,
+    source_of,
+)
 from hearth.training.interrupt import Interrupt, interrupts
 from hearth.training.job import Job, make_job
 from hearth.training.lease import lease
+from hearth.training.measures import Speedometer, step_operations
 from hearth.training.scalars import Scalars, read_lines
 from hearth.training.sharding import make_mesh, split_batch
 from hearth.training.state import TrainState, initial_state
 from hearth.training.step import make_step
 from hearth.training.trainer import Trainer
+from hearth.training.validation import Validation
+from hearth.training.watchdog import watchdog
 
 
 def train(settings: Settings, run: str, *, discard: bool = False) -> None:
@@ -59,7 +70,9 @@ def fit(job: Job, *, discard: bool = False) -> None:
     """`train` with its inputs given."""
     folder = job.folder
     with lease(folder):
-        values = fingerprint(job.settings, job.name, job.benchmark, job.tasks, job.statistics)
+        values = fingerprint(
+            job.settings, job.name, job.benchmark, job.tasks, job.statistics, source_hash(job)
+        )
         _make_room(job, values, discard)
         if _is_finished(job, values):
             print(f"run '{job.name}' is finished: {folder}", file=sys.stderr)
@@ -112,8 +125,12 @@ def _fit(job: Job, values: dict[str, Any], interrupt: Interrupt) -> None:
         )
     )  # fmt: skip
     seconds = 0.0
-    with Checkpoints(job.results.checkpoints(job.name)) as checkpoints:
-        if job.run.initial_weights is not None and not checkpoints.steps:
+    with (
+        watchdog(f"run '{job.name}'") as dog,
+        Checkpoints(job.results.checkpoints(job.name)) as checkpoints,
+    ):
+        dog.expect("starting", job.run.start_timeout_seconds)
+        if source_of(job) is not None and not checkpoints.steps:
             state = imported_state(job, definition, mesh)
         else:
             state = initial_state(definition, job.run, job.seed("weights"), mesh)
@@ -122,14 +139,33 @@ def _fit(job: Job, values: dict[str, Any], interrupt: Interrupt) -> None:
             state, seconds = found
             print(f"run '{job.name}' goes on from step {int(state.step)}", file=sys.stderr)
         with Scalars(job.results.tensorboard(job.name), job.metrics, int(state.step)) as scalars:
-            trainer = Trainer(job, checkpoints, scalars, interrupt, seconds)
+            trainer = Trainer(job, checkpoints, scalars, interrupt, dog, seconds)
             if int(state.step) < job.run.steps:
-                cholesky = job.statistics.cholesky(job.settings.model.correlation_shrinkage)
-                step = make_step(
-                    definition, job.run, jnp.asarray(cholesky), job.seed("noise"), mesh
-                )
-                state = trainer.run(state, step, lambda batch: split_batch(batch, mesh))
+                state = _run(trainer, state, definition, mesh)
     _finish(job, definition, state, values, trainer.seconds)
+
+
+def _run(
+    trainer: Trainer, state: TrainState, definition: NetworkDefinition, mesh: Mesh
+) -> TrainState:
+    """The steps, with what is measured beside them."""
+    job = trainer.job
+    cholesky = jnp.asarray(job.statistics.cholesky(job.settings.model.correlation_shrinkage))
+
+    def place(batch: Any) -> Any:
+        return split_batch(batch, mesh)
+
+    def speedometer(batch: Mapping[str, Any]) -> Speedometer:
+        if job.run.peak_teraflops is None:
+            return Speedometer(job.run.batch_size)
+        needed = step_operations(definition, job.run, batch, mesh)
+        return Speedometer(job.run.batch_size, needed, 1e12 * job.run.peak_teraflops * mesh.size)
+
+    if job.run.validation_every:
+        trainer.validate = Validation(job, definition, cholesky, mesh, place).losses
+    trainer.speedometer = speedometer
+    step = make_step(definition, job.run, cholesky, job.seed("noise"), mesh)
+    return trainer.run(state, step, place)
 
 
 def _finish(

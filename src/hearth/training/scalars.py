@@ -38,9 +38,15 @@ class Scalars:
     def __exit__(self, *error: object) -> None:
         self._writer.close()
 
-    def write(self, step: int, values: dict[str, float]) -> None:
-        """Record the values of one step; they can be read at once."""
-        entries = [Summary.Value(tag=tag, simple_value=values[tag]) for tag in sorted(values)]
+    def write(
+        self, step: int, values: dict[str, float], measured: dict[str, float] | None = None
+    ) -> None:
+        """Record the values of one step; they can be read at once.
+
+        `measured` goes to TensorBoard alone: it differs from one undisturbed run to the next.
+        """
+        shown = {**values, **(measured or {})}
+        entries = [Summary.Value(tag=tag, simple_value=shown[tag]) for tag in sorted(shown)]
         self._writer.add_event(
             Event(wall_time=time.time(), step=step, summary=Summary(value=entries))
         )

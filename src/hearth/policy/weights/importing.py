@@ -27,7 +27,8 @@ class ImportReport:
 
     Attributes:
         source: the folder that was read.
-        kind: plain Pi0.5, a checkpoint of the whole system, or a policy bundle of hearth.
+        kind: plain Pi0.5, a checkpoint of the whole system, a policy bundle of hearth, or a
+            checkpoint of a run of its training.
         loaded: our names of the parameters that were read.
         initialised: our names of those that the source lacks.
         dropped: names in the source that are no parameters.
@@ -36,7 +37,7 @@ class ImportReport:
     """
 
     source: str
-    kind: Literal["pi05", "behavior", "bundle"]
+    kind: Literal["pi05", "behavior", "bundle", "checkpoint"]
     loaded: tuple[str, ...]
     initialised: tuple[str, ...]
     dropped: tuple[str, ...]
@@ -49,7 +50,10 @@ class ImportReport:
 
     def text(self) -> str:
         """A few lines for people."""
-        what = {"pi05": "plain Pi0.5", "behavior": "the whole system", "bundle": "a policy bundle"}
+        what = {
+            "pi05": "plain Pi0.5", "behavior": "the whole system", "bundle": "a policy bundle",
+            "checkpoint": "a checkpoint of a run",
+        }  # fmt: skip
         lines = [
             f"{self.source}: {what[self.kind]}; {len(self.loaded)} parameters, "
             f"{self.numbers:,} numbers read"
@@ -99,7 +103,13 @@ def initial_parameters(
     Raises:
         WeightsError, BundleError: see `import_parameters`.
     """
-    found, report = import_parameters(path, definition)
+    return complete(*import_parameters(path, definition), definition, seed)
+
+
+def complete(
+    found: dict[str, np.ndarray], report: ImportReport, definition: NetworkDefinition, seed: int
+) -> tuple[Parameters, ImportReport]:
+    """The parameters of `found`, which is emptied, and a fresh start for the rest."""
     parameters: Parameters = {}
     for name in report.loaded:
         # One by one, so that no second copy of all weights is in memory.
@@ -195,7 +205,28 @@ def _from_bundle(
     path: Path, definition: NetworkDefinition
 ) -> tuple[dict[str, np.ndarray], ImportReport]:
     source = bundle.load(path)
-    parameters = source.parameters
+    return named_parameters(source.parameters, definition, str(path), "bundle", source.hash)
+
+
+def named_parameters(
+    parameters: dict[str, np.ndarray],
+    definition: NetworkDefinition,
+    source: str,
+    kind: Literal["bundle", "checkpoint"],
+    content: str,
+) -> tuple[dict[str, np.ndarray], ImportReport]:
+    """Parameters that have our names already, and their report.
+
+    Args:
+        parameters: by name.
+        definition: the network that takes them.
+        source: where they come from.
+        kind: what `source` is.
+        content: its hash.
+
+    Raises:
+        WeightsError: one is unexpected or of another shape.
+    """
     shapes = definition.shapes
     problems = [
         f"{name} is unexpected" if name not in shapes
@@ -204,15 +235,15 @@ def _from_bundle(
         if name not in shapes or array.shape != shapes[name].shape
     ]  # fmt: skip
     if problems:
-        raise WeightsError(f"bundle {path} does not fit the network:\n" + _indented(problems))
+        raise WeightsError(f"{kind} {source} does not fit the network:\n" + _indented(problems))
     report = ImportReport(
-        source=str(path),
-        kind="bundle",
+        source=source,
+        kind=kind,
         loaded=tuple(sorted(parameters)),
         initialised=tuple(sorted(set(shapes) - set(parameters))),
         dropped=(),
         numbers=sum(array.size for array in parameters.values()),
-        hash=source.hash,
+        hash=content,
     )
     return parameters, report
 

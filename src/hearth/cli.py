@@ -16,6 +16,7 @@ each also runs by hand, e.g.
 
   hearth demos --config config/demo.yaml --task turning_on_radio
   hearth train --config config/demo.yaml --run main
+  hearth finetune --config config/demo.yaml --run radio --from main --task turning_on_radio
   hearth evaluate --config config/demo.yaml --evaluation trained --task turning_on_radio
   hearth watch --config config/demo.yaml --task turning_on_radio --policy expert
 """

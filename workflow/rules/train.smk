@@ -14,6 +14,8 @@ rule train:
         RESULTS.trained("{run}"),
     log:
         RESULTS.log("train", "{run}"),
+    wildcard_constraints:
+        run=one_of(FIRST_RUNS),
     conda:
         "../envs/hearth.yaml"
     threads: workflow.cores or 1
@@ -28,3 +30,57 @@ rule train:
         command=launch_command("train"),
     shell:
         "hearth {params.command} --config {resources.settings} --run {wildcards.run} 2>&1 | tee -i {log}"
+
+
+# The second phase: more runs, each from the weights of another one (report, 6.4).
+rule finetune:
+    input:
+        first=lambda wildcards: RESULTS.trained(
+            SETTINGS.run(wildcards.run).initialise_from
+        ),
+        # Ancient: what groups made anew would change stands in the parameters.
+        groups=ancient(lambda wildcards: groups_of(wildcards.run)),
+        statistics=RESULTS.statistics,
+        tokenizer=lambda wildcards: (
+            RESULTS.tokenizer if SETTINGS.for_run(wildcards.run).uses_tokenizer else []
+        ),
+        prepared=expand(RESULTS.prepared("{task}"), task=TASKS),
+    output:
+        RESULTS.trained("{run}"),
+    log:
+        RESULTS.log("train", "{run}"),
+    wildcard_constraints:
+        run=one_of(FINETUNED_RUNS),
+    conda:
+        "../envs/hearth.yaml"
+    threads: workflow.cores or 1
+    resources:
+        settings=FROZEN,
+    params:
+        run=lambda wildcards: SETTINGS.run(wildcards.run).model_dump(mode="json"),
+        tasks=lambda wildcards: tasks_to_train(wildcards.run),
+        model=lambda wildcards: SETTINGS.for_run(wildcards.run).model.model_dump(
+            mode="json"
+        ),
+        facts=data_facts(BENCHMARK, BENCHMARK.task_names),
+        command=launch_command("finetune"),
+    shell:
+        "hearth {params.command} --config {resources.settings} --run {wildcards.run} 2>&1 | tee -i {log}"
+
+
+# Which tasks belong together follows from the first phase's scores on instances of their own.
+checkpoint task_groups:
+    input:
+        expand(RESULTS.task_result(VALIDATION, "{task}"), task=TASKS),
+    output:
+        RESULTS.groups,
+    log:
+        RESULTS.log("train", "groups"),
+    conda:
+        "../envs/hearth.yaml"
+    resources:
+        settings=FROZEN,
+    params:
+        rate=SETTINGS.finetuning and SETTINGS.finetuning.best_success_rate,
+    shell:
+        "hearth groups --config {resources.settings} 2>&1 | tee -i {log}"

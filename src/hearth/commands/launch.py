@@ -12,8 +12,9 @@ def _add_launch(subparsers: Any) -> None:
     help_text = "run training or evaluation as jobs (settings: launcher); adopts jobs that run"
     parser = subparsers.add_parser("launch", help=help_text, description=help_text)
     stages = parser.add_subparsers(metavar="STAGE", required=True)
-    train = add_command(stages, "train", "submit a training run and wait for it", _train)
-    train.add_argument("--run", required=True, help="a name below 'runs' in the configuration")
+    for name, what in (("train", "a training run"), ("finetune", "a run of the second phase")):
+        train = add_command(stages, name, f"submit {what} and wait for it", _train)
+        train.add_argument("--run", required=True, help="a run of the configuration")
     evaluate = add_command(
         stages, "evaluate", "submit the missing episodes of a task, wait, and merge", _evaluate
     )

@@ -12,7 +12,7 @@ def _add_train(subparsers: Any) -> None:
     parser = add_command(
         subparsers, "train", "train a policy; goes on from the newest checkpoint", train_run
     )
-    parser.add_argument("--run", required=True, help="a name below 'runs' in the configuration")
+    parser.add_argument("--run", required=True, help="a run of the configuration")
     parser.add_argument(
         "--discard", action="store_true", help="drop a finished run whose settings changed"
     )

@@ -24,6 +24,8 @@ _NAMES = {
     "slurm_requeue": "requeue",
     "slurm_extra": "extra",
 }
+# Stages whose jobs are those of another one, in the settings.
+_SECTION = {"finetune": "train"}
 _LAUNCHER = {"launcher_shards": "shards", "launcher_attempts": "attempts"}
 
 
@@ -33,7 +35,7 @@ def launch_command(stage: str) -> Callable[[Any, Any], str]:
     Snakemake does not compare params that depend on resources: a changed partition re-runs nothing.
 
     Args:
-        stage: "train" or "evaluate".
+        stage: "train", "finetune" or "evaluate".
     """
 
     def command(wildcards: Any, resources: Any) -> str:
@@ -46,7 +48,7 @@ def command_for(stage: str, resources: dict[str, Any]) -> str:
     """``train``, or ``launch train --set launcher....`` where the profile names a launcher.
 
     Args:
-        stage: "train" or "evaluate".
+        stage: "train", "finetune" or "evaluate".
         resources: of the rule; `launcher` is none, local or slurm.
 
     Raises:
@@ -65,7 +67,7 @@ def command_for(stage: str, resources: dict[str, Any]) -> str:
         if key in resources:
             settings[f"launcher.{name}"] = resources[key]
     for name, value in job_values(resources).items():
-        settings[f"launcher.{stage}.{name}"] = value
+        settings[f"launcher.{_SECTION.get(stage, stage)}.{name}"] = value
     # JSON keeps an account that looks like a number a text.
     words = [
         f"--set {shlex.quote(f'{key}={json.dumps(value)}')}" for key, value in settings.items()

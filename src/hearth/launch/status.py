@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from hearth.benchmark import Benchmark
 from hearth.core.errors import EvaluationError, LaunchError
+from hearth.core.finetuning import VALIDATION
 from hearth.core.results import Results
 from hearth.core.settings import Settings
 from hearth.evaluation import identity
@@ -46,8 +47,9 @@ class Line:
 def status(settings: Settings, benchmark: Benchmark, tasks: Sequence[str]) -> list[Line]:
     """A line per run and per evaluated task, in the order of the settings."""
     jobs, trouble = _queue(settings)
-    lines = [_training(settings, run, jobs) for run in settings.runs]
-    for evaluation in settings.evaluations:
+    lines = [_training(settings, run, jobs) for run in settings.run_names]
+    groups = settings.finetuning and settings.finetuning.validation
+    for evaluation in [*([VALIDATION] if groups else []), *settings.evaluations]:
         lines += [_evaluation(settings, benchmark, evaluation, task, jobs) for task in tasks]
     return [*lines, Line("queue", "", -1, -1, note=trouble)] if trouble else lines
 

@@ -68,6 +68,13 @@ def test_without_a_launcher_the_rule_runs_in_place() -> None:
     assert command_for("train", {"mem_mb": 1000, "settings": "x.yaml"}) == "train"
 
 
+def test_the_second_phase_asks_for_what_training_asks_for() -> None:
+    assert command_for("finetune", {}) == "finetune"
+    assert command_for("finetune", {"launcher": "local", "cpus_per_task": 4}) == (
+        "launch finetune --set 'launcher.executor=\"local\"' --set launcher.train.cpus=4"
+    )
+
+
 def test_a_profile_becomes_a_command() -> None:
     resources = {
         "launcher": "slurm", "slurm_partition": "rtx", "slurm_account": "123", "gpu": 1,

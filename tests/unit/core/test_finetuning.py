@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from hearth.benchmark import load_benchmark
+from hearth.cli import main
 from hearth.commands.checks import benchmark_of
 from hearth.commands.finetune import branch
 from hearth.core.errors import SettingsError, TrainingError
@@ -15,6 +17,7 @@ from hearth.core.files import write_json
 from hearth.core.finetuning import VALIDATION
 from hearth.core.groups import run_for, task_groups, tasks_of_run
 from hearth.core.results import Results
+from hearth.core.sections import SwitchedPolicy
 from hearth.core.settings import Settings, freeze_settings, load_settings, validate_settings
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
@@ -153,3 +156,30 @@ def test_what_is_said_of_a_branch_holds(tmp_path: Path) -> None:
         branch(settings, "radio", "somewhere/params", None, [])
     with pytest.raises(SettingsError, match="start from each other: radio <- radio"):
         branch(settings, "radio", "radio", None, [])
+
+
+def test_the_commands_say_what_lacks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = ["--config", str(CONFIG / "test.yaml"), "--set", f"results={tmp_path}"]
+    assert main(["finetune", *config, "--run", "main"]) == 1
+    assert "'main' starts from nothing: give --from SOURCE" in capsys.readouterr().err
+    assert main(["finetune", *config, "--run", "radio", "--task", RADIO]) == 1
+    assert "needs --from SOURCE" in capsys.readouterr().err
+    arguments = ["--run", "radio", "--from", "main", "--task", "turning_on_radoi"]
+    assert main(["finetune", *config, *arguments]) == 1
+    assert "did you mean 'turning_on_radio'" in capsys.readouterr().err
+    assert main(["groups", *config]) == 1
+    assert "no section 'finetuning'" in capsys.readouterr().err
+
+
+def test_written_groups_make_a_policy_that_one_server_switches(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = ["--config", str(CONFIG / "test.yaml"), "--set", f"results={tmp_path / 'results'}"]
+    groups = ["--set", f"finetuning={{groups: {{near: [{RADIO}]}}}}"]
+    path = tmp_path / "policies/both.yaml"
+    assert main(["groups", *config, *groups, "--bundles", str(path)]) == 0
+    assert f"in no group, played by run main: {TRASH}" in capsys.readouterr().out
+    found = SwitchedPolicy.model_validate(yaml.safe_load(path.read_text())).bundles
+    runs = (tmp_path / "results/test/runs").resolve()
+    places = {task: (path.parent / folder).resolve() for task, folder in found.items()}
+    assert places == {RADIO: runs / "main-near/policy", TRASH: runs / "main/policy"}

@@ -33,7 +33,9 @@ def check_tasks(settings: Settings, valid: Sequence[str]) -> None:
         SettingsError: naming the key, the task and the valid ones.
     """
     there = select_tasks(settings, valid)
-    wanted = {f"runs.{name}.tasks": (run.tasks or (), there) for name, run in settings.runs.items()}
+    wanted: dict[str, tuple[Sequence[str], Sequence[str]]] = {
+        f"runs.{name}.tasks": (run.tasks or (), there) for name, run in settings.runs.items()
+    }
     if settings.finetuning and settings.finetuning.groups:
         for name, tasks in settings.finetuning.groups.items():
             wanted[f"finetuning.groups.{name}"] = (tasks, valid)

@@ -55,7 +55,7 @@ def run(code: str, *arguments: str, modules: Path | None = None) -> subprocess.C
     environment = {**os.environ, **({"PYTHONPATH": str(modules)} if modules else {})}
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
-        env=environment, capture_output=True, text=True, timeout=240, check=False,
+        env=environment, capture_output=True, text=True, timeout=600, check=False,
     )  # fmt: skip
 
 

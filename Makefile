@@ -6,7 +6,8 @@ CONFIG ?= config/demo.yaml
 PROFILE ?= profiles/local
 SET ?=
 BIN := .venv/bin
-STAMP := .venv/.installed
+EXTRA ?=
+STAMP := .venv/.installed$(EXTRA:%=-%)
 TEST_STAMP := .venv/.installed-test
 CLUSTER_STAMP := .venv/.installed-cluster
 PROFILES := $(or $(XDG_CONFIG_HOME),$(HOME)/.config)/snakemake
@@ -19,10 +20,10 @@ REPORT = $(BIN)/hearth report --config $(CONFIG) $(foreach pair,$(SET),--set $(p
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## install into .venv (and the system's GL library when root on Debian)
+setup: $(STAMP) ## install into .venv (and the system's GL library when root on Debian); EXTRA=cuda: JAX for NVIDIA GPUs
 
 $(STAMP): requirements.lock requirements-installer.lock pyproject.toml scripts/setup.sh
-	@scripts/setup.sh
+	@scripts/setup.sh $(EXTRA)
 	@touch $(STAMP)
 
 demo: $(STAMP) ## the workflow of CONFIG (default config/demo.yaml); SET="key=value ..." overrides

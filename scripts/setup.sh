@@ -1,9 +1,15 @@
 #!/usr/bin/env bash
 # Install hearth into .venv: hash-pinned packages by uv, and the GL library that the embedded
 # simulator renders with. With the argument `test`: also the browser that the page is tested in;
-# with `cluster`: the Slurm that the cluster tests start by themselves.
+# with `cluster`: the Slurm that the cluster tests start by themselves; with `cuda`: JAX for NVIDIA
+# GPUs (Linux, a driver for CUDA 12), in the same versions.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+case "${1:-}" in
+  "" | test | cluster | cuda) ;;
+  *) echo "unknown extra '$1'; valid: cluster, cuda, test" >&2; exit 1 ;;
+esac
 
 find_python() {
   for name in "${PYTHON:-}" python3.11 python3.12 python3.13 python3; do
@@ -46,8 +52,10 @@ elif ! ldconfig -p 2>/dev/null | grep -q 'libOSMesa\|libEGL'; then
 fi
 
 python=$(find_python)
+lock=requirements.lock
+[ "${1:-}" = cuda ] && lock=requirements-cuda.lock
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-installer.lock
-.venv/bin/uv pip install --quiet --system-certs --python .venv/bin/python --require-hashes -r requirements.lock
+.venv/bin/uv pip install --quiet --system-certs --python .venv/bin/python --require-hashes -r "$lock"
 .venv/bin/uv pip install --quiet --system-certs --python .venv/bin/python --no-deps --no-build-isolation --editable .
 echo "hearth is installed in .venv: $(.venv/bin/python --version), $(du -sh .venv | cut -f1)"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -22,11 +22,14 @@ from hearth.policy.network import NetworkDefinition
 from hearth.training.branching import newest_of, read_acting
 from hearth.training.checkpoint import Checkpoints
 from hearth.training.imported import imported_state, report_path
+from hearth.training.interrupt import Interrupt
 from hearth.training.job import Job
 from hearth.training.loop import fit
-from hearth.training.scalars import read_lines
+from hearth.training.scalars import Scalars, read_lines
 from hearth.training.sharding import make_mesh
 from hearth.training.state import TrainState, initial_state
+from hearth.training.trainer import Trainer
+from hearth.training.watchdog import watchdog
 
 from .conftest import HORIZON, IMAGE_SIZE, TASK, make_batch, make_job, make_settings
 
@@ -167,11 +170,18 @@ def test_checkpoints_that_do_not_fit_or_are_damaged_are_refused(
 
 
 def test_a_loss_beyond_the_limit_stops_the_run(tmp_path: Path) -> None:
-    def harder(start: int) -> Iterator[dict[str, Any]]:
-        for number in range(start, 100):
-            batch = make_batch(number)
-            yield {**batch, "actions": batch["actions"] * (300.0 if number == 1 else 1.0)}
+    job = make_job(make_settings(tmp_path, maximum_loss=50.0))
 
-    settings = make_settings(tmp_path, maximum_loss=50.0, checkpoint_every=1)
-    with pytest.raises(TrainingError, match=r"step 2 \(batch 1\): total = .*maximum_loss 50.*is 1"):
-        fit(make_job(settings, harder))
+    def step(state: Any, batch: Any) -> Any:
+        state.step += 1
+        total = 60.0 if state.step == 3 else 2.0
+        return state, {"total": total, "gradient_norm": 1.0, "learning_rate": 1e-3}
+
+    kept: Any = SimpleNamespace(steps=[1])
+    state: Any = SimpleNamespace(step=0)
+    with watchdog("test") as dog, Scalars(tmp_path / "events", tmp_path / "lines", 0) as scalars:
+        trainer = Trainer(job, kept, scalars, Interrupt(), dog, 0.0)
+        with pytest.raises(TrainingError) as caught:
+            trainer.run(state, step, lambda batch: batch)
+    for part in ("step 3 (batch 2)", "total = 60", "maximum_loss 50", "good checkpoint is 1"):
+        assert part in str(caught.value)

@@ -28,7 +28,8 @@ class JobResources(Section):
     account: Word | None = None
     qos: Word | None = None
     constraint: Word | None = None
-    gpus: NonNegativeInt = 0  # of the job's one node
+    nodes: PositiveInt = 1  # of a training, with one process on each; as many as its devices need
+    gpus: NonNegativeInt = 0  # of a node
     gpu_model: Name | None = None  # the site's name of the flavour, as in gpu:h200:8
     gres: Word | None = None  # for sites that take only --gres, instead of `gpus`
     cpus: PositiveInt = 2

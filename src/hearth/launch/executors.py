@@ -59,7 +59,7 @@ def sbatch_parameters(name: str, resources: JobResources, nice: int = 0) -> dict
     parameters: dict[str, Any] = {
         "job_name": name,
         "time": resources.minutes,
-        "nodes": 1,
+        "nodes": resources.nodes,
         "ntasks_per_node": 1,
         "cpus_per_task": resources.cpus,
         "mem": f"{resources.memory_megabytes}MB",

@@ -15,6 +15,7 @@ _NAMES = {
     "slurm_account": "account",
     "qos": "qos",
     "constraint": "constraint",
+    "nodes": "nodes",
     "gpu": "gpus",
     "gpu_model": "gpu_model",
     "gres": "gres",

@@ -190,16 +190,22 @@ class TrainingUnit:
 
 
 def _for_devices(settings: Settings, run: str) -> JobResources:
-    """As many GPUs as the run uses, where the profile gives it GPUs."""
+    """As many GPUs as the run uses, on as many nodes as that takes, where the profile gives GPUs.
+
+    Raises:
+        LaunchError: the devices do not fill the nodes.
+    """
     resources, devices = settings.launcher.train, settings.run(run).devices
     if not resources.gpus:
         return resources
-    if devices > resources.gpus:
+    if devices <= resources.gpus:
+        return resources.model_copy(update={"gpus": devices})
+    if devices % resources.gpus:
         raise LaunchError(
             f"runs.{run}.devices = {devices}, but launcher.train.gpus = {resources.gpus} a node; "
-            f"valid: 1 to {resources.gpus}"
+            f"valid: 1 to {resources.gpus}, or whole nodes: multiples of {resources.gpus}"
         )
-    return resources.model_copy(update={"gpus": devices})
+    return resources.model_copy(update={"nodes": devices // resources.gpus})
 
 
 def _training_key(settings: Settings, run: str) -> str:

@@ -24,8 +24,11 @@ class Interrupt:
 
     @property
     def exit_code(self) -> int:
-        """128 + the signal's number, as shells have it: 130 or 143."""
-        return 128 + (self.signal_number or 0)
+        """128 + the signal's number, as shells have it: 130 or 143.
+
+        Where another process of the run got the signal, that of SIGTERM.
+        """
+        return 128 + (self.signal_number or signal.SIGTERM)
 
 
 @contextlib.contextmanager

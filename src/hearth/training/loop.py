@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shutil
 import sys
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
 from hearth.core.errors import BundleError, HearthError
 from hearth.core.files import hash_json, read_json, write_json
+from hearth.core.results import Results
 from hearth.core.settings import Settings
 from hearth.data.tokenizer import tokenizer_for
 from hearth.model import presets
 from hearth.policy import bundle
 from hearth.policy.network import NetworkDefinition, Parameters
+from hearth.training import processes
 from hearth.training.checkpoint import Checkpoints
 from hearth.training.fingerprint import (
     differences,
@@ -63,21 +65,26 @@ def train(settings: Settings, run: str, *, discard: bool = False) -> None:
         DataError: prepared episodes are missing.
         SystemExit: 130 or 143 after Ctrl-C or SIGTERM, with a checkpoint written.
     """
+    processes.join(Results.of(settings).run(run), settings.run(run).start_timeout_seconds)
     fit(make_job(settings, run), discard=discard)
 
 
 def fit(job: Job, *, discard: bool = False) -> None:
     """`train` with its inputs given."""
     folder = job.folder
-    with lease(folder):
+    with lease(folder) if processes.is_first() else contextlib.nullcontext():
         values = fingerprint(
             job.settings, job.name, job.benchmark, job.tasks, job.statistics, source_hash(job)
         )
-        _make_room(job, values, discard)
-        if _is_finished(job, values):
+        finished = False
+        if processes.is_first():
+            _make_room(job, values, discard)
+            finished = _is_finished(job, values)
+            if not finished:
+                remember(folder, values)
+        if processes.any_of(finished):
             print(f"run '{job.name}' is finished: {folder}", file=sys.stderr)
             return
-        remember(folder, values)
         with interrupts() as interrupt:
             _fit(job, values, interrupt)
 
@@ -138,11 +145,18 @@ def _fit(job: Job, values: dict[str, Any], interrupt: Interrupt) -> None:
         if found is not None:
             state, seconds = found
             print(f"run '{job.name}' goes on from step {int(state.step)}", file=sys.stderr)
-        with Scalars(job.results.tensorboard(job.name), job.metrics, int(state.step)) as scalars:
+        with _scalars(job, int(state.step)) as scalars:
             trainer = Trainer(job, checkpoints, scalars, interrupt, dog, seconds)
             if int(state.step) < job.run.steps:
                 state = _run(trainer, state, definition, mesh)
     _finish(job, definition, state, values, trainer.seconds)
+
+
+def _scalars(job: Job, first_step: int) -> contextlib.AbstractContextManager[Scalars | None]:
+    """Where the first process writes; the others write nothing."""
+    if not processes.is_first():
+        return contextlib.nullcontext()
+    return Scalars(job.results.tensorboard(job.name), job.metrics, first_step)
 
 
 def _run(
@@ -176,12 +190,27 @@ def _finish(
     seconds: float,
 ) -> None:
     """Write the bundle of the averaged weights, then the marker."""
+    parameters = _portable(state.acting)
+    if processes.is_first():
+        _write_results(job, definition, parameters, int(state.step), values, seconds)
+    # Processes that leave early would be taken for lost.
+    processes.wait_for_all("the end of the run")
+
+
+def _write_results(
+    job: Job,
+    definition: NetworkDefinition,
+    parameters: dict[str, np.ndarray],
+    steps: int,
+    values: dict[str, Any],
+    seconds: float,
+) -> None:
     lines = read_lines(job.metrics)
     losses = {key: lines[-1][key] for key in lines[-1] if key != "seconds"} if lines else {}
     provenance = {
         "experiment": job.settings.experiment,
         "run": job.name,
-        "steps": int(state.step),
+        "steps": steps,
         "losses": losses,
         "fingerprint": values,
         "initial_weights": imported_from(job),
@@ -194,13 +223,13 @@ def _finish(
         tasks=job.tasks,
         benchmark=job.benchmark,
         statistics=job.statistics,
-        parameters=_portable(state.acting),
+        parameters=parameters,
         provenance=provenance,
         tokenizer=tokenizer_for(job.settings, job.statistics),
     )
     marker = {
         "run": job.name,
-        "steps": int(state.step),
+        "steps": steps,
         "losses": losses,
         "seconds": round(seconds, 3),
         "parameters": sum(math.prod(leaf.shape) for leaf in definition.shapes.values()),
@@ -213,7 +242,7 @@ def _finish(
 
 def _portable(parameters: Parameters) -> dict[str, np.ndarray]:
     """Whole arrays that every reader of npz files knows: bfloat16 becomes float32."""
-    fetched = {name: np.asarray(jax.device_get(array)) for name, array in parameters.items()}
+    fetched = {name: processes.fetch(array) for name, array in parameters.items()}
     return {
         name: array.astype(np.float32) if array.dtype == jnp.bfloat16 else array
         for name, array in fetched.items()

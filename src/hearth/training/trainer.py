@@ -13,6 +13,7 @@ import jax
 
 from hearth.core.errors import TrainingError
 from hearth.core.progress import progress
+from hearth.training import processes
 from hearth.training.checkpoint import Checkpoints
 from hearth.training.interrupt import Interrupt
 from hearth.training.job import Job
@@ -30,7 +31,8 @@ class Trainer:
     """The loop, and what it must remember between steps.
 
     Attributes:
-        job, checkpoints, scalars, interrupt, watchdog: of the run.
+        job, checkpoints, interrupt, watchdog: of the run.
+        scalars: where the losses are written; None in all processes but the first.
         seconds_before: the run's wall time in earlier processes.
         validate: losses on held-out episodes; None where the run looks at none.
         speedometer: made of the first batch.
@@ -38,7 +40,7 @@ class Trainer:
 
     job: Job
     checkpoints: Checkpoints
-    scalars: Scalars
+    scalars: Scalars | None
     interrupt: Interrupt
     watchdog: Watchdog
     seconds_before: float
@@ -103,7 +105,8 @@ class Trainer:
         validates = self.validate is not None and (done % run.validation_every == 0 or last)
         if done % run.log_every == 0 or validates or last:
             note = self._log(done, state if validates else None)
-        leaving = self.interrupt.signal_number is not None
+        # A signal need not reach all processes between the same two steps.
+        leaving = processes.any_of(self.interrupt.signal_number is not None)
         if done % run.checkpoint_every == 0 or last or leaving:
             self._check()
             self._expect(f"writing checkpoint {done}", slow=leaving)
@@ -128,7 +131,8 @@ class Trainer:
             self._expect(f"validation after step {done}", slow=True)
             mean |= self.validate(validated)
             note += f", held out {mean['validation/total']:.4f}"
-        self.scalars.write(done, mean, measured)
+        if self.scalars is not None:
+            self.scalars.write(done, mean, measured)
         return note
 
     def _check(self) -> list[dict[str, float]]:

@@ -156,3 +156,35 @@ def test_a_preempted_training_goes_on_with_the_same_losses(workflow: Workflow) -
     log = next(workflow.results.glob(f"jobs/train-main/{job}_0_log.out")).read_text()
     assert "goes on from step" in log
     assert workflow.losses() == undisturbed
+
+
+@pytest.mark.timeout(900)
+def test_two_nodes_learn_what_one_learns(
+    workflow: Workflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = workflow.results / "runs/main"
+    both = ("--run", "main", "--set", "runs.main.devices=2")
+    with monkeypatch.context() as one_machine:
+        one_machine.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
+        shutil.rmtree(run)
+        command = [*workflow.hearth("train"), *both]
+        subprocess.run(command, cwd=workflow.folder, check=True, capture_output=True, timeout=400)
+    alone = workflow.losses()
+    shutil.rmtree(run)
+    launcher = {"executor": "slurm", "poll_seconds": 2, "train.partition": "cpu"}
+    launcher |= {"train.nodes": 2, "train.cpus": 4}
+    words = [
+        word for key, value in launcher.items() for word in ("--set", f"launcher.{key}={value}")
+    ]
+    command = [*workflow.hearth("launch", "train"), *both, *words]
+    done = subprocess.run(command, cwd=workflow.folder, capture_output=True, text=True, timeout=600)
+    logs = "\n".join(
+        path.read_text()[-3000:] for path in run.parents[1].glob("jobs/train-main/*.out")
+    )
+    assert done.returncode == 0, done.stderr + logs
+    nodes = workflow.slurm.run("sacct", "-X", "-n", "-P", "-o", "JobName,NodeList").split()
+    assert any("-train-" in line and line.endswith("|n[1-2]") for line in nodes), nodes
+    together = workflow.losses()
+    assert together.keys() == alone.keys()
+    for step, loss in alone.items():
+        assert together[step] == pytest.approx(loss, rel=1e-3), step

@@ -63,6 +63,14 @@ def dataset_index(task):
     return own if own.is_file() else DATASET / "meta" / "info.json"
 
 
+def evaluation_section(wildcards):
+    """What decides what is played, with what decides it in the official evaluator."""
+    section = SETTINGS.evaluation(wildcards.evaluation).model_dump(mode="json")
+    if SETTINGS.evaluator is not None:
+        section["evaluator"] = SETTINGS.evaluator.identity()
+    return section
+
+
 def trained_policy(wildcards):
     """The finished run that plays this task of this evaluation; the expert needs none."""
     run = SETTINGS.evaluation(wildcards.evaluation).run_for(wildcards.task)

@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from hearth.core.errors import SettingsError, choices
+from hearth.core.evaluator import EvaluatorSettings
 from hearth.core.files import hash_json, write_text
 from hearth.core.launching import LauncherSettings
 from hearth.core.sections import (
@@ -44,6 +45,7 @@ class Settings(Section):
     runs: dict[Name, RunSettings] = Field(default_factory=dict)
     runtime: RuntimeSettings = RuntimeSettings()
     evaluations: dict[Name, EvaluationSettings] = Field(default_factory=dict)
+    evaluator: EvaluatorSettings | None = None  # of the challenges; the embedded one needs none
     report: ReportSettings = ReportSettings()
     launcher: LauncherSettings = LauncherSettings()
 

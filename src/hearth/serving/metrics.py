@@ -46,6 +46,10 @@ class Metrics:
         self.waiting = Gauge(
             "hearth_waiting", "Observations that wait for an answer.", ["port"], registry=registry
         )
+        self._steps = Gauge(
+            "hearth_episode_steps", "Observations answered since the last reset.", ["port"],
+            registry=registry,
+        )  # fmt: skip
         self.errors = Counter(
             "hearth_errors", "Frames and connections refused.", ["cause"], registry=registry
         )  # fmt: skip
@@ -72,6 +76,11 @@ class Metrics:
         """Count one `reset` or one answered `observation`."""
         self._requests.labels(kind).inc()
         self._port_requests.labels(str(port), kind).inc()
+        steps = self._steps.labels(str(port))
+        if kind == "reset":
+            steps.set(0)
+        else:
+            steps.inc()
 
     def predicted(self, requests: int, seconds: float) -> None:
         """Count one batched prediction for so many requests."""

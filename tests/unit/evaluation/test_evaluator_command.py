@@ -93,7 +93,9 @@ def test_activity_is_read_by_port():
         metrics.served(kind, port)
     with metrics.waiting.labels("8002").track_inprogress():
         found = parse_activity(metrics.text().decode())
-    assert found == {8001: Activity(1, 1, 0), 8002: Activity(0, 1, 1)}
+    assert found == {8001: Activity(1, 1, 1, 0), 8002: Activity(0, 1, 1, 1)}
+    metrics.served("reset", 8001)
+    assert parse_activity(metrics.text().decode())[8001] == Activity(2, 1, 0, 0)
 
 
 def test_a_film_is_whole_once_it_is_closed(tmp_path: Path):

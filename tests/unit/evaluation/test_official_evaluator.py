@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
-from pathlib import Path
 
 import psutil
 import pytest
@@ -14,6 +12,7 @@ from official_setup import TASK, Case, policy_server
 from hearth.benchmark import load_benchmark
 from hearth.core.errors import EvaluationError, SettingsError
 from hearth.core.results import Results
+from hearth.evaluation import identity
 from hearth.evaluation.merge import merge_and_write
 from hearth.evaluation.submission import Submission, write_submission
 
@@ -141,7 +140,7 @@ def test_an_episode_that_fails_once_is_played_again(case):
 
 def test_an_evaluator_that_hangs_in_start_up_ends_the_evaluation_with_its_last_words(case):
     case.fault("start", "hang")
-    made = case.settings(attempts=2, start_timeout_seconds=3)
+    made = case.settings(attempts=2, start_timeout_seconds=2)
     with pytest.raises(EvaluationError, match=r"failed to start 2 times.*before an episode") as e:
         case.run(made)
     assert "scene is loading\nabout to hang" in str(e.value)
@@ -195,19 +194,21 @@ def test_what_the_evaluator_cannot_do_is_refused(tmp_path, server, case):
         older.run(older.settings({"instances": None}))
 
 
-def test_another_wrapper_or_robot_is_another_configuration(case):
+def test_another_wrapper_or_robot_is_another_configuration_and_another_machine_is_not(case):
     robot = case.folder / "robot.yaml"
+
+    def hash_of(**evaluator):
+        settings = case.settings(evaluator)
+        return identity.config_hash(settings, load_benchmark("behavior-2026"), "public", TASK)
+
     robot.write_text("model: r1pro\n")
-    made = case.settings({"wrapper": "a.Wrapper", "robot_config": str(robot)}, instances=1)
-    assert case.run(made)["finished"] == 1
-    for evaluator in ({"wrapper": "b.Wrapper", "robot_config": str(robot)}, {}):
-        assert case.run(case.settings(evaluator, instances=1))["kept"] == 0
-    assert case.run(made)["kept"] == 0  # the last one's result stands there
-    moved = Path(sys.executable).parent / "python"
-    again = case.settings(
-        {"wrapper": "a.Wrapper", "robot_config": str(robot), "python": [str(moved)]}, instances=1
+    first = hash_of(robot_config=str(robot))
+    robot.write_text("model: r1\n")
+    hashes = [hash_of(), hash_of(wrapper="a.B"), hash_of(arguments=["--max-steps", "9"]), first]
+    assert len({*hashes, hash_of(robot_config=str(robot))}) == 5
+    assert (
+        hash_of(python=["conda", "run", "python"], gpus=[1], instances_per_process=2) == hashes[0]
     )
-    assert case.run(again)["kept"] == 1
 
 
 @pytest.mark.parametrize("fault", ["segfault", "hang"])
@@ -215,7 +216,7 @@ def test_a_policy_server_that_dies_or_hangs_is_replaced(tmp_path, faults, fault)
     (faults / "server").write_text(fault)  # at its fourth answer, in the second episode
     (tmp_path / "case").mkdir()
     case = Case(tmp_path / "case", BACKENDS.server, 2025, "3.7.2")
-    made = case.settings(instances=2, step_timeout_seconds=2)
+    made = case.settings(instances=2, step_timeout_seconds=1)
     assert case.run(made) == {"due": 2, "kept": 0, "finished": 2, "crashed": 0}
     assert case.instances() == [242, 295, 295]
     assert [case.result(made, i)["provenance"]["attempts"] for i in (1, 2)] == [1, 2]

@@ -19,7 +19,7 @@ import psutil
 from hearth.evaluation.processes import Child, last_lines
 
 _METRIC = re.compile(
-    r"^hearth_(?:port_requests_total|waiting)\{"
+    r"^hearth_(port_requests_total|waiting|episode_steps)\{"
     r'(?:kind="(\w+)",)?port="(\d+)"(?:,kind="(\w+)")?\} (\S+)$',
     re.MULTILINE,
 )
@@ -83,11 +83,13 @@ class Activity:
 
     Attributes:
         resets, answers: since the server's start.
+        steps: answers since the last reset.
         waiting: observations that have no answer yet.
     """
 
     resets: int = 0
     answers: int = 0
+    steps: int = 0
     waiting: int = 0
 
 
@@ -108,7 +110,10 @@ def read_activity(address: tuple[str, int]) -> dict[int, Activity] | None:
 def parse_activity(text: str) -> dict[int, Activity]:
     """From the text of ``/metrics``."""
     found: dict[int, dict[str, int]] = {}
-    names = {"reset": "resets", "observation": "answers", "": "waiting"}
-    for before, port, after, value in _METRIC.findall(text):
-        found.setdefault(int(port), {})[names[before or after]] = round(float(value))
+    names = {
+        "reset": "resets", "observation": "answers", "waiting": "waiting", "episode_steps": "steps",
+    }  # fmt: skip
+    for metric, before, port, after, value in _METRIC.findall(text):
+        field = names[before or after or metric]
+        found.setdefault(int(port), {})[field] = round(float(value))
     return {port: Activity(**values) for port, values in found.items()}

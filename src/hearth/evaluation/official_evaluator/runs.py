@@ -34,10 +34,10 @@ class Run:
 
     Attributes:
         episodes: those without a result, in the order of play.
-        seen: what the server last saw of it.
+        before: what the server had seen on its port before it started.
         last_sign: monotonic seconds of its last sign of life.
-        began: an observation came since the last result: an episode is under way.
-        useful: it came to a first observation or result at all.
+        seen: what the server last saw on its port.
+        written: the number of results that it has written.
         fault: what is wrong with the result that it wrote last.
         films: monotonic seconds when the result of an episode without its film was first seen.
     """
@@ -47,27 +47,44 @@ class Run:
     port: int
     folder: Path
     episodes: list[Episode]
-    seen: Activity
+    before: Activity
     last_sign: float
     since: str
-    began: bool = False
-    useful: bool = False
+    seen: Activity = field(init=False)
+    written: int = 0
     fault: str = ""
     films: dict[tuple[int, int], float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.seen = self.before
 
     def note(self, activity: Activity) -> None:
         """Take in what the server sees of it."""
         if activity != self.seen:
             self.last_sign = time.monotonic()
-        if activity.answers > self.seen.answers or activity.waiting:
-            self.began = self.useful = True
         self.seen = activity
 
+    @property
+    def began(self) -> bool:
+        """Whether an episode is under way: evaluators reset the policy before each."""
+        here = self.seen.resets > self.before.resets
+        return here and (self.seen.steps > 0 or self.seen.waiting > 0)
+
+    @property
+    def connected(self) -> bool:
+        """Whether its scene was loaded: evaluators connect after that."""
+        return self.written > 0 or self.seen.resets > self.before.resets
+
+    @property
+    def useful(self) -> bool:
+        """Whether it came to a first observation or result at all."""
+        return self.began or self.written > 0 or self.seen.answers > self.before.answers
+
     def kept(self, episode: Episode) -> None:
-        """The result of an episode was kept: the next one has not begun yet."""
+        """The result of an episode was kept."""
         self.episodes.remove(episode)
         self.since, self.last_sign = now(), time.monotonic()
-        self.began, self.useful, self.fault = False, True, ""
+        self.written, self.fault = self.written + 1, ""
 
 
 class Starter:

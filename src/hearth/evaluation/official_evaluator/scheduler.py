@@ -187,15 +187,15 @@ class EvaluatorScheduler:
         if time.monotonic() - run.last_sign <= seconds:
             return
         if run.began and run.seen.waiting:
-            self._lose_server(f"its policy server gave no answer for {seconds:g} s", run)
+            self._lose_server(f"its policy server gave no answer for {seconds:g} s")
             return
         what = "in an episode" if run.began else "before an episode"
         self._end(run, f"no sign of life for {seconds:g} s {what}; the watchdog ended it")
 
-    def _lose_server(self, reason: str, culprit: Run | None = None) -> None:
-        """End the server and all its evaluators; those that had not begun lose no attempt."""
+    def _lose_server(self, reason: str) -> None:
+        """End the server and all its evaluators; those that still load lose no attempt."""
         for run in list(self.runs):
-            self._end(run, reason, charged=run.began or run is culprit)
+            self._end(run, reason, charged=run.connected)
         if self.server is not None:
             self.server.stop()
         self.server = None

@@ -195,12 +195,12 @@ class EvaluatorScheduler:
     def _lose_server(self, reason: str) -> None:
         """End the server and all its evaluators; those that still load lose no attempt."""
         for run in list(self.runs):
-            self._end(run, reason, charged=run.connected)
+            self._end(run, reason, server_lost=True)
         if self.server is not None:
             self.server.stop()
         self.server = None
 
-    def _end(self, run: Run, reason: str, charged: bool = True) -> None:
+    def _end(self, run: Run, reason: str, server_lost: bool = False) -> None:
         """Remove an evaluator, and decide what becomes of its episodes.
 
         The fault is of the first episode without a result, also where it could not be loaded. It is
@@ -213,7 +213,8 @@ class EvaluatorScheduler:
         shutil.rmtree(run.folder, ignore_errors=True)
         if not run.episodes:
             return  # simulators often crash when they end: the results are there
-        hit = run.episodes[:1] if charged else []
+        # A scene that still loads has nothing to do with the server.
+        hit = [] if server_lost and not run.connected else run.episodes[:1]
         self.pending.give_back(run.episodes[len(hit) :])
         for episode in hit:
             self.pending.failed(episode, reason, log, next_in_turn=False)

@@ -21,7 +21,7 @@ from hearth.evaluation.worker import Assignment, Setup, as_line
 _GRACE_SECONDS = 3.0
 _LOG_LINES = 30
 # Several processes share the cores: threads inside one of them only get in each other's way.
-_ONE_THREAD = dict.fromkeys(
+_ONE_THREAD: dict[str, str] = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
 )
 

@@ -151,9 +151,9 @@ class InstanceNumbers:
             if table is None:
                 raise EvaluationError(
                     "result files of 2025 name instances by numbers of each task: give the "
-                    "challenge's list with --instances, or for an evaluation played here as "
-                    "evaluator.instances: "
-                    "DATA/2025-challenge-task-instances/metadata/test_instances.csv"
+                    "challenge's list with --instances "
+                    "DATA/2025-challenge-task-instances/metadata/test_instances.csv, or as "
+                    "evaluator.instances for an evaluation that is played here"
                 )
             self._by_task = _read_table(table, benchmark)
 

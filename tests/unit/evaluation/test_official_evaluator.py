@@ -190,7 +190,7 @@ def test_what_the_evaluator_cannot_do_is_refused(tmp_path, server, case):
         older.run(older.settings(split="hidden"))
     with pytest.raises(EvaluationError, match="rollouts = 2: the evaluator of 2025 plays at most"):
         older.run(older.settings(rollouts=2))
-    with pytest.raises(EvaluationError, match=r"evaluator.instances: DATA/"):
+    with pytest.raises(EvaluationError, match=r"or as evaluator.instances for"):
         older.run(older.settings({"instances": None}))
 
 

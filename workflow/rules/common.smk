@@ -41,7 +41,7 @@ EXPERTS = SETTINGS.demonstrations is not None
 DATASET = Path(SETTINGS.data.dataset or RESULTS.dataset)
 
 
-# A run that starts from another run of the experiment waits for it and has a rule of its own.
+# Which rule trains a run: one that starts from another run of the experiment waits for it.
 FINETUNED_RUNS = [
     name
     for name in SETTINGS.run_names
@@ -80,6 +80,14 @@ def dataset_index(task):
     """
     own = DATASET / task / "meta" / "info.json"
     return own if own.is_file() else DATASET / "meta" / "info.json"
+
+
+def evaluation_section(wildcards):
+    """What decides what is played, with what decides it in the official evaluator."""
+    section = SETTINGS.evaluation(wildcards.evaluation).model_dump(mode="json")
+    if SETTINGS.evaluator is not None:
+        section["evaluator"] = SETTINGS.evaluator.identity()
+    return section
 
 
 def made_groups():

@@ -14,9 +14,7 @@ rule evaluate:
     resources:
         settings=FROZEN,
     params:
-        section=lambda wildcards: SETTINGS.evaluation(wildcards.evaluation).model_dump(
-            mode="json"
-        ),
+        section=evaluation_section,
         runtime=lambda wildcards: SETTINGS.runtime_for(
             wildcards.evaluation
         ).model_dump(mode="json"),

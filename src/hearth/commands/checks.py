@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hearth.benchmark import Benchmark, load_benchmark
+from hearth.core.errors import SettingsError
 from hearth.core.selection import check_cameras, check_tasks, select_tasks
 from hearth.core.settings import Settings
 from hearth.policy.rules import check_rules
@@ -16,6 +17,11 @@ def benchmark_of(settings: Settings) -> Benchmark:
     """
     benchmark = load_benchmark(settings.benchmark)
     select_tasks(settings, benchmark.task_names)
+    if settings.evaluator is not None and benchmark.simulator == "household":
+        raise SettingsError(
+            f"section 'evaluator': benchmark '{benchmark.name}' is played in the embedded "
+            "simulator; leave the section out"
+        )
     for name in settings.run_names:
         check_cameras(settings.run(name), benchmark.cameras)
     check_tasks(settings, benchmark.task_names)

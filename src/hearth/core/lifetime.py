@@ -14,16 +14,16 @@ import time
 _PR_SET_PDEATHSIG = 1
 
 
-def end_with_parent(parent: int) -> None:
-    """Let this process be killed when process `parent` ends, whatever ended it.
+def end_with_parent(parent: int, number: signal.Signals = signal.SIGKILL) -> None:
+    """Let this process get signal `number` when process `parent` ends, whatever ended it.
 
     Linux signals by itself (note: when the *thread* that started us ends); elsewhere a thread
     watches for the change of parent.
     """
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
     else:
-        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+        threading.Thread(target=_watch, args=(parent, number), daemon=True).start()
     # The parent may have died before the request was made.
     if os.getppid() != parent:
         os._exit(1)
@@ -60,7 +60,7 @@ def terminate_after(process: int) -> None:
     threading.Thread(target=watch, daemon=True, name="ancestor").start()
 
 
-def _watch(parent: int) -> None:
+def _watch(parent: int, number: signal.Signals) -> None:
     while os.getppid() == parent:
         time.sleep(0.5)
-    os._exit(1)
+    os.kill(os.getpid(), number)

@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from hearth.core.errors import SettingsError, choices
+from hearth.core.evaluator import EvaluatorSettings
 from hearth.core.files import hash_json, write_text
 from hearth.core.finetuning import FINETUNED, VALIDATION, FinetuningSettings
 from hearth.core.launching import LauncherSettings
@@ -46,6 +47,7 @@ class Settings(Section):
     finetuning: FinetuningSettings | None = None  # the second phase; null: none
     runtime: RuntimeSettings = RuntimeSettings()
     evaluations: dict[Name, EvaluationSettings] = Field(default_factory=dict)
+    evaluator: EvaluatorSettings | None = None  # of the challenges; the embedded one needs none
     report: ReportSettings = ReportSettings()
     launcher: LauncherSettings = LauncherSettings()
 

@@ -19,12 +19,12 @@ def factory_name(benchmark: Benchmark) -> str:
     """The ``module:function`` that makes the environments of `benchmark`.
 
     Raises:
-        EvaluationError: no adapter for its simulator.
+        EvaluationError: its simulator is not one of ours.
     """
     if benchmark.simulator not in FACTORIES:
         raise EvaluationError(
-            f"benchmark '{benchmark.name}' runs in '{benchmark.simulator}', which has no adapter "
-            f"here: {choices(benchmark.simulator, FACTORIES)}"
+            f"benchmark '{benchmark.name}' runs in '{benchmark.simulator}', which is not played in "
+            f"a process of ours: {choices(benchmark.simulator, FACTORIES)}"
         )
     return FACTORIES[benchmark.simulator]
 

@@ -97,8 +97,11 @@ def config_hash(settings: Settings, benchmark: Benchmark, evaluation: str, task:
     wanted = settings.evaluation(evaluation)
     expert = wanted.policy_for(task) == EXPERT
     runtime = None if expert else settings.runtime_for(evaluation).model_dump(mode="json")
+    # Only where an evaluator plays: results of the embedded simulator keep their hashes.
+    evaluator = {"evaluator": settings.evaluator.identity()} if settings.evaluator else {}
     return hash_json(
         {
+            **evaluator,
             "evaluation": wanted.model_dump(mode="json", exclude=_NOT_IN_HASH),
             "runtime": runtime,
             "benchmark": benchmark.model_dump(mode="json", exclude={"splits", "tasks"}),

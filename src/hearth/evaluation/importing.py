@@ -252,13 +252,10 @@ def _entry(
     benchmark: Benchmark, task: str, key: Key, result: official.OfficialResult
 ) -> dict[str, Any]:
     """One episode's line. Scores are taken as they stand; the status is what follows from them."""
-    # The evaluator rounds the limit down, the benchmark up: one step of tolerance.
-    late = result.steps + 1 >= benchmark.time_limit(task)
-    status = "success" if result.q == 1.0 else "timeout" if late else "failure"
     return {
         "instance_id": key[0],
         "rollout_id": key[1],
-        "status": status,
+        "status": official.status(result, benchmark.time_limit(task)),
         "q": result.q,
         "success": result.q == 1.0,
         "steps": result.steps,

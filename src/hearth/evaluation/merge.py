@@ -154,6 +154,10 @@ def _entry(
     if result["status"] == "crashed":
         return {**missing_episode(key, result.get("reason", "")), "status": "crashed"}
     video = path.with_suffix(".mp4")
+    record = {}
+    if "official" in result:
+        file = results.evaluation(evaluation) / result["official"]["file"]
+        record = {"record": file.relative_to(results.root).as_posix()}
     return {
         "instance_id": key[0],
         "rollout_id": key[1],
@@ -164,4 +168,5 @@ def _entry(
         "normalized_time": result["time"]["normalized_time"],
         "normalized_agent_distance": result["normalized_agent_distance"],
         "video": video.relative_to(results.root).as_posix() if video.exists() else None,
+        **record,
     }

@@ -77,6 +77,30 @@ def read_official(content: bytes, name: tuple[str, int, int]) -> OfficialResult:
         raise DataError(f"does not have the form of a result: {error}") from error
 
 
+def json_values(content: bytes) -> dict[str, Any]:
+    """The values of a checked file, ready for strict JSON: what is not finite becomes a word."""
+    return _plain(json.loads(content))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return json.dumps(value)
+    return value
+
+
+def status(result: OfficialResult, time_limit: int) -> str:
+    """How the episode ended, as it follows from its result.
+
+    Args:
+        time_limit: of the benchmark, in steps.
+    """
+    # The evaluator rounds the limit down, the benchmark up: one step of tolerance.
+    late = result.steps + 1 >= time_limit
+    return "success" if result.q == 1.0 else "timeout" if late else "failure"
+
+
 def _year(values: Mapping[str, Any], name: tuple[str, int, int]) -> int:
     found = [key for key in _KEYS_2026 if key in values]
     if not found:
@@ -128,7 +152,8 @@ class InstanceNumbers:
                 raise EvaluationError(
                     "result files of 2025 name instances by numbers of each task: give the "
                     "challenge's list with --instances "
-                    "DATA/2025-challenge-task-instances/metadata/test_instances.csv"
+                    "DATA/2025-challenge-task-instances/metadata/test_instances.csv, or as "
+                    "evaluator.instances for an evaluation that is played here"
                 )
             self._by_task = _read_table(table, benchmark)
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from hearth.evaluation.worker import Assignment, Setup, as_line
 _GRACE_SECONDS = 3.0
 _LOG_LINES = 30
 # Several processes share the cores: threads inside one of them only get in each other's way.
-_ONE_THREAD = dict.fromkeys(
+_ONE_THREAD: dict[str, str] = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
 )
 
@@ -50,14 +50,20 @@ class Child:
     """
 
     def __init__(
-        self, command: Sequence[str], log: Path, *, pass_fds: tuple[int, ...] = (), **options: Any
+        self,
+        command: Sequence[str],
+        log: Path,
+        *,
+        environment: Mapping[str, str] = _ONE_THREAD,
+        pass_fds: tuple[int, ...] = (),
+        **options: Any,
     ) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
         self.log = log
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 list(command), stdout=output, stderr=subprocess.STDOUT, pass_fds=pass_fds,
-                start_new_session=True, env={**os.environ, **_ONE_THREAD}, **options,
+                start_new_session=True, env={**os.environ, **environment}, **options,
             )  # fmt: skip
 
     def kill(self) -> None:
@@ -149,21 +155,39 @@ class WorkerProcess(Child):
 
 
 class PolicyServer(Child):
-    """The policy server of one evaluation."""
+    """The policy server of one evaluation.
 
-    def __init__(self, command: Sequence[str], log: Path, deadline_seconds: float) -> None:
+    Attributes:
+        address: host and the first port.
+        ports: all of them.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        log: Path,
+        deadline_seconds: float,
+        *,
+        ports: int = 1,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         with tempfile.TemporaryDirectory(prefix="hearth-") as folder:
             ready = Path(folder) / "ready.json"
-            parent = ["--port", "0", "--ready-file", str(ready), "--parent", str(os.getpid())]
+            options = ["--ready-file", str(ready), "--parent", str(os.getpid())]
             start = log.stat().st_size if log.exists() else 0
-            super().__init__([*command, *parent], log)
+            super().__init__(
+                [*command, "--port", *["0"] * ports, *options], log,
+                environment={**_ONE_THREAD, **(environment or {})},
+            )  # fmt: skip
             try:
-                self.address = self._wait(ready, start, deadline_seconds)
+                self.address, self.ports = self._wait(ready, start, deadline_seconds)
             except BaseException:
                 self.kill()
                 raise
 
-    def _wait(self, ready: Path, start: int, deadline_seconds: float) -> tuple[str, int]:
+    def _wait(
+        self, ready: Path, start: int, deadline_seconds: float
+    ) -> tuple[tuple[str, int], list[int]]:
         end = time.monotonic() + deadline_seconds
         while not ready.exists():
             code = self.process.poll()
@@ -173,4 +197,4 @@ class PolicyServer(Child):
                 raise EvaluationError(f"the policy server {what}; the end of {self.log}:\n{tail}")
             time.sleep(0.05)
         address = read_json(ready)
-        return address["host"], address["port"]
+        return (address["host"], address["port"]), address["ports"]

@@ -11,12 +11,16 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from hearth.benchmark import Benchmark, load_benchmark
+from hearth.core.errors import EvaluationError
 from hearth.core.progress import progress
 from hearth.core.results import Results
 from hearth.core.seeds import integer
 from hearth.core.settings import Settings
 from hearth.evaluation import identity
 from hearth.evaluation.environments import factory_name
+from hearth.evaluation.official_evaluator import facts
+from hearth.evaluation.official_evaluator.scheduler import EvaluatorScheduler
+from hearth.evaluation.pending import PendingEpisodes
 from hearth.evaluation.scheduler import Backends, Scheduler
 
 
@@ -60,17 +64,36 @@ def evaluate_task(
     counts = {"due": len(due), "kept": len(due) - len(missing), "finished": 0, "crashed": 0}
     if missing:
         with _terminable(), progress(f"{evaluation}: {task}", len(missing)) as advance:
-            run = Scheduler(settings, benchmark, evaluation, task, backends, hashes, advance, part)
-            counts.update(run.play(missing))
-            counts["kept"] += run.elsewhere
+            pending = PendingEpisodes(settings, benchmark, evaluation, task, hashes, advance)
+            pending.open(missing)
+            try:
+                _player(pending, backends, part).play()
+            finally:
+                pending.close()
+            counts.update(pending.counts)
+            counts["kept"] += pending.elsewhere
     return counts
+
+
+def _player(
+    pending: PendingEpisodes, backends: Backends, part: str
+) -> Scheduler | EvaluatorScheduler:
+    """The processes that play: our workers, or the official evaluator of a challenge."""
+    if backends.environment is not None:
+        return Scheduler(pending, backends, part)
+    if backends.server is None:
+        raise EvaluationError(
+            f"evaluation '{pending.evaluation}': the scripted expert plays only in the embedded "
+            f"simulator, not in '{pending.benchmark.simulator}'; choose a run as its policy"
+        )
+    return EvaluatorScheduler(pending, backends.server, part)
 
 
 def default_backends(
     settings: Settings, benchmark: Benchmark, evaluation: str, task: str
 ) -> Backends:
-    """The benchmark's simulator, and a server of the run's bundle unless the expert plays."""
-    environment = factory_name(benchmark)
+    """The simulator or official evaluator, and a server of the bundle unless the expert plays."""
+    environment = None if facts.exist(benchmark) else factory_name(benchmark)
     run = identity.played_by(settings, evaluation, task)
     if run == identity.EXPERT:
         return Backends(environment, None)

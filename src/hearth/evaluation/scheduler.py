@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import selectors
-import time
-from collections import deque
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
-from hearth.benchmark import Benchmark
-from hearth.core import claims
 from hearth.core.errors import EvaluationError
-from hearth.core.progress import Advance
-from hearth.core.results import Results
-from hearth.core.sections import EvaluationSettings
-from hearth.core.seeds import integer
-from hearth.core.settings import Settings
-from hearth.evaluation import identity
-from hearth.evaluation.episode import EpisodeJob, crashed_result
+from hearth.evaluation.pending import Episode, PendingEpisodes
 from hearth.evaluation.processes import PolicyServer, WorkerProcess, describe_exit
 from hearth.evaluation.worker import Assignment, Setup
 from hearth.policy.compression import executed_steps
 
 _TICK_SECONDS = 0.5
-_CLAIMED_SECONDS = 5.0  # between two looks at an episode that another process plays
 
 
 @dataclass(frozen=True)
@@ -32,22 +19,13 @@ class Backends:
     """What plays the two sides; tests put stand-ins here.
 
     Attributes:
-        environment: ``module:function`` of the environment factory.
+        environment: ``module:function`` of the environment factory, None where the official
+            evaluator of the challenge plays.
         server: command of the policy server without its port, None for the scripted expert.
     """
 
-    environment: str
+    environment: str | None
     server: tuple[str, ...] | None
-
-
-@dataclass
-class _Episode:
-    """One due episode: how often it was tried, on which server last, and when to look at it."""
-
-    key: identity.Key
-    attempts: int = 0
-    server: PolicyServer | None = None
-    look_at: float = 0.0  # monotonic seconds
 
 
 class Scheduler:
@@ -56,37 +34,20 @@ class Scheduler:
     started them (see core.lifetime), and nothing needs a lock.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        benchmark: Benchmark,
-        evaluation: str,
-        task: str,
-        backends: Backends,
-        hashes: dict[str, str],
-        advance: Advance,
-        part: str = "",
-    ) -> None:
-        self.settings, self.benchmark = settings, benchmark
-        self.evaluation, self.task = evaluation, task
-        self.wanted: EvaluationSettings = settings.evaluation(evaluation)
-        self.backends, self.hashes, self.advance = backends, hashes, advance
-        self.results = Results.of(settings)
-        self.logs = self.results.evaluation(evaluation) / "logs"
-        self.log_name = f"{task}_{part}"
+    def __init__(self, pending: PendingEpisodes, backends: Backends, part: str = "") -> None:
+        self.pending, self.backends = pending, backends
+        self.settings, self.benchmark = pending.settings, pending.benchmark
+        self.wanted = pending.wanted
+        self.logs = pending.results.evaluation(pending.evaluation) / "logs"
+        self.log_name = f"{pending.task}_{part}"
         self.workers: list[WorkerProcess] = []
         self.server: PolicyServer | None = None
         self.failed_starts = 0
-        self.pending: deque[_Episode] = deque()
-        self.counts = {"finished": 0, "crashed": 0}
-        self.elsewhere = 0  # episodes that another process finished meanwhile
 
-    def play(self, keys: list[identity.Key]) -> dict[str, int]:
-        """Play these episodes; returns how many finished and how many crashed."""
-        self.pending.extend(_Episode(key) for key in keys)
+    def play(self) -> None:
+        """Play all pending episodes."""
         for log in self.logs.glob(f"{self.log_name}*.log"):
             log.unlink(missing_ok=True)
-        self.beat = claims.Heartbeat()
         try:
             while self.pending or any(worker.job for worker in self.workers):
                 self._start_missing()
@@ -98,8 +59,6 @@ class Scheduler:
                 worker.close()
             if self.server is not None:
                 self.server.stop()
-            self.beat.close()
-        return self.counts
 
     def _start_missing(self) -> None:
         """Bring workers and server up to what is needed; a dead server is replaced."""
@@ -119,9 +78,10 @@ class Scheduler:
 
     def _setup(self) -> Setup:
         expert = self.backends.server is None
-        runtime = self.settings.runtime_for(self.evaluation)
+        runtime = self.settings.runtime_for(self.pending.evaluation)
+        assert self.backends.environment is not None
         return Setup(
-            task=self.task,
+            task=self.pending.task,
             benchmark=self.benchmark.model_dump(mode="json"),
             environment=self.backends.environment,
             image_size=None if expert else self.wanted.image_size,
@@ -135,76 +95,19 @@ class Scheduler:
         for worker in self.workers:
             idle = worker.ready and worker.job is None
             if idle and self.pending and (self.server or self.backends.server is None):
-                episode = self._next()
+                episode = self.pending.take()
                 if episode is None:
                     return
-                episode.attempts += 1
                 episode.server = self.server
                 worker.assign(episode, self._assignment(episode))
 
-    def _next(self) -> _Episode | None:
-        """The next episode that no other process plays, claimed; None if there is none now."""
-        for _ in range(len(self.pending)):
-            episode = self.pending.popleft()
-            claim = self._claim(episode)
-            if time.monotonic() < episode.look_at:
-                self.pending.append(episode)
-            elif claims.take(claim, succeed_own_job=True) is not None:
-                episode.look_at = time.monotonic() + _CLAIMED_SECONDS
-                self.pending.append(episode)
-            else:
-                self.beat.add(claim)
-                if not identity.is_finished(self._path(episode), self.hashes):
-                    return episode
-                self.beat.release(claim)
-                self.elsewhere += 1
-                self.advance(1, "finished elsewhere")
-        return None
-
-    def _path(self, episode: _Episode) -> Path:
-        return self.results.episode(self.evaluation, self.task, *episode.key)
-
-    def _claim(self, episode: _Episode) -> Path:
-        return self.results.claim(self.evaluation, self.task, *episode.key)
-
-    def _assignment(self, episode: _Episode) -> Assignment:
+    def _assignment(self, episode: Episode) -> Assignment:
         return Assignment(
-            job=asdict(self._job(episode)),
-            path=str(self._path(episode)),
+            job=asdict(self.pending.job(episode)),
+            path=str(self.pending.path(episode)),
             address=self.server.address if self.server else None,
-            provenance=self._provenance(episode),
+            provenance=self.pending.provenance(episode),
         )
-
-    def _job(self, episode: _Episode) -> EpisodeJob:
-        instance, rollout = episode.key
-        task = self.benchmark.task(self.task)
-        # The first rollout starts exactly as the instance says, further ones a little beside.
-        noise = integer(self.settings.seed, "rollout", task.index, instance, rollout)
-        return EpisodeJob(
-            task=self.task,
-            instance_id=instance,
-            rollout_id=rollout,
-            task_index=task.index,
-            time_limit=self.benchmark.time_limit(self.task),
-            frames_per_second=self.benchmark.frames_per_second,
-            start_noise_seed=noise if rollout else None,
-            video_size=self.wanted.video_size if self.wanted.video else None,
-        )
-
-    def _provenance(self, episode: _Episode) -> dict[str, Any]:
-        run = identity.played_by(self.settings, self.evaluation, self.task)
-        bundle = {}
-        if run != identity.EXPERT:
-            bundle = identity.bundle_provenance(self.settings, run)
-        return {
-            **self.hashes,
-            "statistics_hash": bundle.get("fingerprint", {}).get("statistics_hash"),
-            "policy": run,
-            "hearth_version": identity.version("hearth"),
-            "git_commit": identity.git_commit(),
-            "seed": self.settings.seed,
-            "attempts": episode.attempts,
-        }
 
     def _listen(self) -> None:
         """Wait for events and handle them."""
@@ -218,10 +121,8 @@ class Scheduler:
                 if event["event"] == "ready":
                     worker.ready, self.failed_starts = True, 0
                 elif event["event"] == "finished":
-                    self.beat.release(self._claim(worker.job))
+                    self.pending.finished(worker.job, f"{event['status']}, q {event['q']:.2f}")
                     worker.job = None
-                    self.counts["finished"] += 1
-                    self.advance(1, f"{event['status']}, q {event['q']:.2f}")
                 elif event["event"] == "failed":
                     worker.failure = event
             if ended:
@@ -260,7 +161,7 @@ class Scheduler:
         self.workers.remove(worker)
         worker.close()
         if episode is not None:
-            self._retry(episode, reason, log)
+            self.pending.failed(episode, reason, log)
         elif not worker.ready:
             self.failed_starts += 1
             if self.failed_starts >= self.wanted.attempts:
@@ -269,16 +170,3 @@ class Scheduler:
                     f"the simulator failed to start {self.failed_starts} times, last it {reason}; "
                     f"the end of {worker.log}:\n{tail}"
                 )
-
-    def _retry(self, episode: _Episode, reason: str, log: list[str]) -> None:
-        if episode.attempts < self.wanted.attempts:
-            self.beat.release(self._claim(episode))
-            self.pending.appendleft(episode)
-            return
-        path = self._path(episode)
-        path.with_suffix(".mp4").unlink(missing_ok=True)
-        result = crashed_result(self._job(episode), reason, log)
-        identity.publish(path, {**result, "provenance": self._provenance(episode)})
-        self.beat.release(self._claim(episode))
-        self.counts["crashed"] += 1
-        self.advance(1, f"crashed: {reason}")

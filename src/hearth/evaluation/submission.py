@@ -14,8 +14,9 @@ from hearth.benchmark import Benchmark
 from hearth.core.errors import DataError, EvaluationError, choices
 from hearth.core.files import atomic_path, read_json, write_text
 from hearth.core.results import Results
+from hearth.core.selection import select_tasks
 from hearth.core.settings import Settings
-from hearth.evaluation import official
+from hearth.evaluation import identity, official
 
 TRACKS = ("standard", "privileged")
 _TEST_SETS = ("public", "hidden")
@@ -64,7 +65,7 @@ def write_submission(
             "OmniGibson: behavior-2025, behavior-2026"
         )
     results = Results.of(settings)
-    record = _record(results, submission.evaluation)
+    record = _record(settings, benchmark, submission.evaluation)
     folder = output / _folder_name(submission, record["split"])
     if folder.exists():
         raise EvaluationError(f"{folder} exists; remove it or give another --date")
@@ -75,20 +76,43 @@ def write_submission(
     return Written(folder, count, tuple(missing))
 
 
-def _record(results: Results, evaluation: str) -> dict[str, Any]:
+def _record(settings: Settings, benchmark: Benchmark, evaluation: str) -> dict[str, Any]:
     """What was recorded when the official files came in: their hashes, the split, the faults."""
+    results = Results.of(settings)
     path = results.imported(evaluation)
+    if not path.is_file() and evaluation in settings.evaluations:
+        return _played(settings, benchmark, evaluation)
     if not path.is_file():
         raise EvaluationError(
             f"evaluation '{evaluation}' has no official result files (no {path}); bring the "
             "evaluator's folder in with `hearth import-results`: "
-            + choices(evaluation, results.imported_evaluations())
+            + choices(evaluation, [*settings.evaluations, *results.imported_evaluations()])
         )
     record = read_json(path)
     for key in ("benchmark", "split", "rollouts", "files", "faults"):
         if key not in record:
             raise DataError(f"{path} has no '{key}'; import the results again")
     return record
+
+
+def _played(settings: Settings, benchmark: Benchmark, evaluation: str) -> dict[str, Any]:
+    """The same for an evaluation of this experiment: its finished episodes carry the hashes."""
+    wanted, results = settings.evaluation(evaluation), Results.of(settings)
+    files = {}
+    for task in select_tasks(settings, benchmark.task_names):
+        hashes = identity.hashes(settings, benchmark, evaluation, task)
+        for key in identity.due_episodes(settings, benchmark, evaluation):
+            result, _ = identity.read_result(results.episode(evaluation, task, *key), hashes)
+            official_files = (result or {}).get("official")
+            if official_files is None:
+                continue
+            for place, digest in (("file", "sha256"), ("video", "video_sha256")):
+                if official_files[place] is not None:
+                    files[official_files[place].removeprefix("official/")] = official_files[digest]
+    return {
+        "evaluation": evaluation, "benchmark": benchmark.name, "split": wanted.split,
+        "rollouts": wanted.rollouts, "files": files, "faults": [],
+    }  # fmt: skip
 
 
 def _folder_name(submission: Submission, split: str) -> str:

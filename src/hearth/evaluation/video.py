@@ -56,3 +56,23 @@ def video_file(path: Path, size: int, rate: int) -> Iterator[Video]:
             video.finish()
         finally:
             container.close()
+
+
+def is_whole(path: Path) -> bool:
+    """Whether an mp4 was closed: its boxes add up to the file, and one is the index `moov`.
+
+    A writer leaves the size of the pictures' box open until the end, and adds the index last.
+    """
+    position, index, size = 0, False, path.stat().st_size
+    with path.open("rb") as file:
+        while position < size:
+            file.seek(position)
+            head = file.read(16)
+            length = int.from_bytes(head[:4], "big")
+            if length == 1:  # the length follows in 64 bits
+                length = int.from_bytes(head[8:16], "big")
+            if length < 8:
+                return False
+            index = index or head[4:8] == b"moov"
+            position += length
+    return index and position == size

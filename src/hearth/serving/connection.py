@@ -59,6 +59,7 @@ class Conversation:
 
     def __init__(self, service: Service, connection: ServerConnection) -> None:
         self.service, self.connection = service, connection
+        self.port: int = connection.local_address[1]
         self.episode: Episode | None = None
         self._may_repeat = False  # the next observation may have been answered already
         self._previous_seconds: float | None = None
@@ -119,17 +120,17 @@ class Conversation:
                 raise ServingError(f"another connection of {episode.identity} took over")
             if begins:
                 episode.begin(announced=True)
-                self.service.metrics.requests.labels("reset").inc()
+                self.service.metrics.served("reset", self.port)
             else:
                 assert isinstance(frame, bytes)
-                await self._observe(episode, frame, request, started)
+                with self.service.metrics.waiting.labels(str(self.port)).track_inprogress():
+                    await self._observe(episode, frame, request, started)
         self._may_repeat = False
 
     async def _claim(self, begins: bool) -> None:
-        local = self.connection.local_address
         request = self.connection.request
         assert request is not None, "the handshake is over"
-        identity = self.service.access.identity(request, local[1])
+        identity = self.service.access.identity(request, self.port)
         self.episode, continues = await self.service.episodes.claim(
             identity, self.connection, begins
         )
@@ -154,7 +155,7 @@ class Conversation:
         await self.connection.send(answer)
         self._previous_seconds = time.perf_counter() - started
         self.service.metrics.seconds.observe(self._previous_seconds)
-        self.service.metrics.requests.labels("observation").inc()
+        self.service.metrics.served("observation", self.port)
 
     async def _answer(self, episode: Episode, request: dict[str, Any]) -> bytes:
         started = time.perf_counter()

@@ -21,7 +21,8 @@ class Metrics:
     """The counters of one server.
 
     Attributes:
-        requests: observations answered and resets.
+        waiting: observations that wait for their answer, by port: what stands still while a
+            number is above 0 is this server, otherwise its client.
         errors: frames and connections that ended in an error, by cause: `client`, `policy`,
             `unauthorized` or `busy`.
         seconds: from an observation's arrival to its answer.
@@ -35,8 +36,19 @@ class Metrics:
         """
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-        self.requests = Counter(
+        self._requests = Counter(
             "hearth_requests", "Requests served.", ["kind"], registry=registry
+        )  # fmt: skip
+        self._port_requests = Counter(
+            "hearth_port_requests", "Requests served, by port.", ["port", "kind"],
+            registry=registry,
+        )  # fmt: skip
+        self.waiting = Gauge(
+            "hearth_waiting", "Observations that wait for an answer.", ["port"], registry=registry
+        )
+        self._steps = Gauge(
+            "hearth_episode_steps", "Observations answered since the last reset.", ["port"],
+            registry=registry,
         )  # fmt: skip
         self.errors = Counter(
             "hearth_errors", "Frames and connections refused.", ["cause"], registry=registry
@@ -59,6 +71,16 @@ class Metrics:
         Gauge("hearth_connections", "Open connections.", registry=registry).set_function(
             connections
         )
+
+    def served(self, kind: str, port: int) -> None:
+        """Count one `reset` or one answered `observation`."""
+        self._requests.labels(kind).inc()
+        self._port_requests.labels(str(port), kind).inc()
+        steps = self._steps.labels(str(port))
+        if kind == "reset":
+            steps.set(0)
+        else:
+            steps.inc()
 
     def predicted(self, requests: int, seconds: float) -> None:
         """Count one batched prediction for so many requests."""

@@ -131,7 +131,8 @@ class CountingPolicy:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--port", type=int)
+    parser.add_argument("--port", type=int, nargs="+")
+    parser.add_argument("--one-evaluator-per-port", action="store_true")
     parser.add_argument("--ready-file", type=Path)
     parser.add_argument("--parent", type=int)
     options = parser.parse_args()
@@ -142,6 +143,7 @@ def main() -> None:
     serve(
         CountingPolicy, "127.0.0.1", options.port,
         metadata={"device": "fake"}, ready_file=options.ready_file,
+        one_evaluator_per_port=options.one_evaluator_per_port,
     )  # fmt: skip
 
 

@@ -1,0 +1,162 @@
+"""One run of an evaluator: its start, its episodes, and the signs of life it gives."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hearth.core.evaluator import EvaluatorSettings
+from hearth.evaluation.official_evaluator.facts import EvaluatorFacts, command_line, fill
+from hearth.evaluation.official_evaluator.installation import (
+    Installation,
+    start_words,
+    variables,
+)
+from hearth.evaluation.official_evaluator.process import (
+    Activity,
+    EvaluatorProcess,
+    read_activity,
+)
+from hearth.evaluation.pending import Episode, PendingEpisodes
+from hearth.evaluation.processes import PolicyServer
+
+
+@dataclass
+class Run:
+    """One process of the evaluator.
+
+    Attributes:
+        episodes: those without a result, in the order of play.
+        before: what the server had seen on its port before it started.
+        last_sign: monotonic seconds of its last sign of life.
+        seen: what the server last saw on its port.
+        written: the number of results that it has written.
+        fault: what is wrong with the result that it wrote last.
+        films: monotonic seconds when the result of an episode without its film was first seen.
+    """
+
+    process: EvaluatorProcess
+    slot: int
+    port: int
+    folder: Path
+    episodes: list[Episode]
+    before: Activity
+    last_sign: float
+    since: str
+    seen: Activity = field(init=False)
+    written: int = 0
+    fault: str = ""
+    films: dict[tuple[int, int], float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.seen = self.before
+
+    def note(self, activity: Activity) -> None:
+        """Take in what the server sees of it."""
+        if activity != self.seen:
+            self.last_sign = time.monotonic()
+        self.seen = activity
+
+    @property
+    def began(self) -> bool:
+        """Whether an episode is under way: evaluators reset the policy before each."""
+        here = self.seen.resets > self.before.resets
+        return here and (self.seen.steps > 0 or self.seen.waiting > 0)
+
+    @property
+    def connected(self) -> bool:
+        """Whether its scene was loaded: evaluators connect after that."""
+        return self.written > 0 or self.seen.resets > self.before.resets
+
+    @property
+    def useful(self) -> bool:
+        """Whether it came to a first observation or result at all."""
+        return self.began or self.written > 0 or self.seen.answers > self.before.answers
+
+    def kept(self, episode: Episode) -> None:
+        """The result of an episode was kept."""
+        self.episodes.remove(episode)
+        self.since, self.last_sign = now(), time.monotonic()
+        self.written, self.fault = self.written + 1, ""
+
+
+class Starter:
+    """Starts evaluators for the episodes of one task.
+
+    Args:
+        part: begins the names of logs and folders, where several processes share the task.
+    """
+
+    def __init__(
+        self,
+        pending: PendingEpisodes,
+        settings: EvaluatorSettings,
+        facts: EvaluatorFacts,
+        installation: Installation,
+        part: str,
+    ) -> None:
+        self._pending, self._settings = pending, settings
+        self._facts, self._installation = facts, installation
+        self._name = f"{pending.task}_{part}"
+        self._logs = pending.results.evaluation(pending.evaluation) / "logs"
+
+    def start(self, slot: int, server: PolicyServer, episodes: list[Episode]) -> Run:
+        """Start a process that plays these episodes.
+
+        Args:
+            slot: its number among those side by side, which chooses its port and its GPU.
+        """
+        name = f"{self._name}{slot}_{platform.node()}_{os.getpid()}"
+        folder = self._pending.results.official(self._pending.evaluation) / "running" / name
+        folder = folder.absolute()
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        settings, port = self._settings, server.ports[slot]
+        values: dict[str, Any] = {"name": f"hearth-{name}", "slot": slot}
+        environment = {}
+        if settings.gpus:
+            values["gpu"] = settings.gpus[slot % len(settings.gpus)]
+            environment[self._facts.gpu_variable] = str(values["gpu"])
+        address = (server.address[0], port)
+        # What an earlier evaluator had on this port is none of this one's.
+        seen = (read_activity(address) or {}).get(port, Activity())
+        process = EvaluatorProcess(
+            [*start_words(settings, values), *self._words(folder, address, episodes)],
+            self._logs / f"{self._name}evaluator{slot}.log",
+            {**environment, **variables(settings, values)},
+            settings.grace_seconds,
+            fill(settings.stop, values),
+        )
+        return Run(process, slot, port, folder, episodes, seen, time.monotonic(), now())
+
+    def _words(
+        self, folder: Path, address: tuple[str, int], episodes: Sequence[Episode]
+    ) -> list[str]:
+        """The evaluator's command after Python."""
+        wanted = self._pending.wanted
+        values = {
+            "package": self._installation.package,
+            "task": self._pending.task,
+            "output": folder,
+            "host": address[0],
+            "port": address[1],
+            # It plays them from the first on; those that are finished are not kept twice.
+            "rollouts": max(episode.key[1] for episode in episodes) + 1,
+        }
+        instances = list(dict.fromkeys(episode.key[0] for episode in episodes))
+        return command_line(
+            self._facts, self._settings, wanted.split, instances, wanted.video,
+            self._installation.batch, values,
+        )  # fmt: skip
+
+
+def now() -> str:
+    """The time, for provenance."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

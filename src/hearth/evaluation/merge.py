@@ -156,4 +156,5 @@ def _entry(
         "normalized_time": result["time"]["normalized_time"],
         "normalized_agent_distance": result["normalized_agent_distance"],
         "video": video.relative_to(results.root).as_posix() if video.exists() else None,
+        "goals": result.get("goals", []),
     }

@@ -36,6 +36,12 @@ class Opened:
         page.on("console", self._note)
         page.goto(path.as_uri())
 
+    def boards(self) -> Page:
+        """The page scrolled to its squares, which are drawn then."""
+        self.page.locator("#episodes").scroll_into_view_if_needed()
+        self.page.locator("[data-board=trained] .square").first.wait_for()
+        return self.page
+
     def _note(self, message) -> None:
         if message.type in ("error", "warning"):
             self.errors.append(message.text)

@@ -34,7 +34,7 @@ def test_an_error_or_a_missing_file_would_be_seen(results, visit):
 
 def test_a_square_plays_its_video_and_shows_its_goals(results, visit):
     opened = visit(results)
-    page = opened.page
+    page = opened.boards()
     page.locator("[data-board=trained] a.square.partial").first.click()
     viewer = page.locator("#viewer")
     expect(viewer.locator("h2")).to_have_text("turning on radio")
@@ -55,7 +55,7 @@ def test_a_square_plays_its_video_and_shows_its_goals(results, visit):
 
 
 def test_an_episode_without_a_result_says_why(results, visit):
-    page = visit(results).page
+    page = visit(results).boards()
     page.locator("[data-board=trained] .square.absent").first.click()
     expect(page.locator("#viewer .text")).to_have_text(
         "instance 12, rollout 0: missing (not run yet)"
@@ -68,22 +68,23 @@ def test_filters_of_the_episode_list(results, visit):
     opened = visit(results)
     page = opened.page
     count, items = page.locator("#episode-count"), page.locator("#episode-list > li")
-    page.locator("#episode-filter").scroll_into_view_if_needed()
+    form = page.locator("#episode-filter")
+    form.scroll_into_view_if_needed()
     expect(count).to_have_text("26 episodes of 26")
-    page.get_by_label("Task").select_option(TASKS[0])
+    form.locator("[name=task]").select_option(TASKS[0])
     expect(count).to_have_text("13 episodes of 26")
-    page.get_by_label("Outcome").select_option("partial")
+    form.get_by_label("Outcome").select_option("partial")
     expect(items).to_have_count(SCORES.count(0.5))
     items.first.locator("summary").click()
     expect(items.first.locator(".goals .missed")).to_have_text("missed toggled_on radio")
-    page.get_by_label("Outcome").select_option("")
-    page.get_by_label("Missed goal").select_option("on_top radio table")
+    form.get_by_label("Outcome").select_option("")
+    form.get_by_label("Missed goal").select_option("on_top radio table")
     expect(count).to_have_text("4 episodes of 26")  # q 0: held at the start and lost
-    page.get_by_label("Task").select_option("")
+    form.locator("[name=task]").select_option("")
     expect(count).to_have_text("26 episodes of 26")
-    page.get_by_label("with a video").check()
+    form.get_by_label("with a video").check()
     expect(count).to_have_text("24 episodes of 26")
-    page.locator("#episode-filter [name=evaluation]").select_option("untrained")
+    form.get_by_label("Evaluation").select_option("untrained")
     expect(count).to_have_text("0 episodes of 26")
     assert opened.errors == []
 

@@ -86,6 +86,7 @@ def test_by_keyboard_from_the_top_to_an_episode_and_back(results, visit):
     expect(page.get_by_text("Skip to the leaderboard")).to_be_focused()
     page.keyboard.press("Enter")
     assert page.evaluate("location.hash") == "#leaderboard"
+    page.locator("#episodes").scroll_into_view_if_needed()
     square = page.locator("[data-board=trained] .square.failure").first
     square.focus()
     page.keyboard.press("Enter")

@@ -20,8 +20,9 @@ def page(results, visit):
 
 
 def choose(page, first: str, second: str) -> None:
-    page.get_by_label("First").select_option(first)
-    page.get_by_label("Second").select_option(second)
+    form = page.locator("#compare-form")
+    form.get_by_label("First").select_option(first)
+    form.get_by_label("Second").select_option(second)
 
 
 def test_the_numbers_are_those_of_the_comparisons(results, page):
@@ -69,7 +70,7 @@ def test_episodes_side_by_side(page):
     expect(rows).to_have_count(26)
     page.get_by_label("only those that differ in q").check()
     expect(count).to_have_text("18 episodes of 26")  # 8 of 12 above zero, and the half of the 13th
-    page.get_by_label("Episodes of").select_option("picking_up_trash")
+    page.locator("#compare-form").get_by_label("Episodes of").select_option("picking_up_trash")
     expect(count).to_have_text("9 episodes of 26")
     expect(rows.first.locator("td").nth(2)).to_have_text("+1.000")
     rows.first.locator(".square").first.click()

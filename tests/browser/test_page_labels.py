@@ -29,7 +29,7 @@ def labelling(results, visit):
 
     def labelling(script: str, root=results):
         opened = visit(root)
-        opened.page.evaluate(script)
+        opened.page.evaluate(f"() => {{ {script} }}")
         opened.page.get_by_role("button", name="Label failures of trained").click()
         expect(opened.page.locator("#viewer .place")).to_have_text("1 of 16")
         return opened
@@ -116,6 +116,7 @@ def test_labels_outlive_a_reload(labelling):
     pick(page, "Order", "Unknown")
     page.locator("#viewer").get_by_label("Unknown").uncheck()
     page.reload()
+    opened.boards()
     page.locator("[data-board=trained] .square.partial").first.click()
     viewer = page.locator("#viewer")
     expect(viewer.get_by_label("Order", exact=True)).to_be_checked()
@@ -124,7 +125,7 @@ def test_labels_outlive_a_reload(labelling):
 
 
 def test_a_success_takes_no_label(results, visit):
-    page = visit(results).page
+    page = visit(results).boards()
     page.locator("[data-board=trained] .square.success").first.click()
     expect(page.locator("#viewer .panel")).to_be_visible()
     expect(page.locator("#viewer fieldset")).to_have_count(0)

@@ -90,10 +90,12 @@ def _write_figures(
 ) -> tuple[list[dict[str, Any]], set[Path]]:
     """Draw all figures. Returns the runs that have training curves, and all files."""
     folder = leaderboard.folder / "figures"
-    written = figures.write_figure(folder, "scores", figures.draw_scores(leaderboard))
+    # In light alone: these two are not shown in the page, which has them as tables and squares.
+    light = ("light",)
+    written = figures.write_figure(folder, "scores", figures.draw_scores(leaderboard), light)
     for evaluation in leaderboard.evaluations:
         draw = figures.draw_episodes(evaluation, leaderboard.by_duration)
-        written += figures.write_figure(folder, f"episodes-{evaluation.name}", draw)
+        written += figures.write_figure(folder, f"episodes-{evaluation.name}", draw, light)
     runs = []
     for path in sorted((root / "runs").glob("*")):
         try:

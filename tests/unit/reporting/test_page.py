@@ -162,9 +162,7 @@ def test_figures_of_evaluations_that_are_gone_are_removed(tmp_path):
     write_leaderboard(tmp_path, ["one", "two"], ["radio"], report, seed=0)
     write_leaderboard(tmp_path, ["one"], ["radio"], report, seed=0)
     names = {path.name for path in (tmp_path / "leaderboard" / "figures").iterdir()}
-    assert names == {
-        "scores-light.svg", "scores-dark.svg", "episodes-one-light.svg", "episodes-one-dark.svg",
-    }  # fmt: skip
+    assert names == {"scores-light.svg", "episodes-one-light.svg"}
 
 
 def test_a_damaged_video_and_event_file_are_faults_not_failures(tmp_path):

@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -94,34 +95,46 @@ def first_paint(page: Path) -> dict[str, float] | None:
     return found
 
 
+def timed(what: str, work: Callable[[], object], baseline: float | None = None) -> float:
+    """Run `work`, print its wall and processor time and the ratio of the latter; returns it."""
+    start, start_cpu = time.perf_counter(), time.process_time()
+    work()
+    wall, cpu = time.perf_counter() - start, time.process_time() - start_cpu
+    ratio = "baseline" if baseline is None else f"{cpu / baseline:.1f} x baseline"
+    print(f"{what}: {wall:.2f} s, {cpu:.2f} s of processor time, {ratio}")
+    return cpu
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         settings = experiment(folder)
         benchmark = load_benchmark(settings.benchmark)
         count = write_results(settings, benchmark)
         root = Results.of(settings).root
-        start = time.perf_counter()
-        for path in sorted(root.glob("evaluation/*/episodes/*.json")):
-            read_json(path)
-        baseline = time.perf_counter() - start
-        print(f"read {count:,} episode files (baseline): {baseline:.2f} s")
-        start = time.perf_counter()
-        for name in settings.evaluations:
-            for task in benchmark.task_names:
-                merge_and_write(settings, name, task, benchmark)
-        seconds = time.perf_counter() - start
-        print(f"merge them: {seconds:.2f} s, {seconds / baseline:.1f} x baseline")
-        start = time.perf_counter()
         tasks, names = benchmark.task_names, list(settings.evaluations)
-        write_leaderboard(root, names, tasks, settings.report, settings.seed, benchmark.name)
-        seconds = time.perf_counter() - start
-        print(
-            f"leaderboard and page of {len(names)} evaluations: {seconds:.2f} s, "
-            f"{seconds / baseline:.1f} x baseline; jax imported: {'jax' in sys.modules}"
-        )
+        lengths = {task.name: task.human_length_frames for task in benchmark.tasks}
+
+        def read() -> None:
+            for path in sorted(root.glob("evaluation/*/episodes/*.json")):
+                read_json(path)
+
+        def merge() -> None:
+            for name in names:
+                for task in tasks:
+                    merge_and_write(settings, name, task, benchmark)
+
+        def report() -> None:
+            write_leaderboard(
+                root, names, tasks, settings.report, settings.seed, benchmark.name, lengths
+            )
+
+        baseline = timed(f"read {count:,} episode files", read)
+        timed("merge them", merge, baseline)
+        timed(f"leaderboard and page of {len(names)} evaluations", report, baseline)
         page = root / "leaderboard" / "index.html"
         later = sum(path.stat().st_size for path in (page.parent / "data").iterdir())
         print(f"page: {page.stat().st_size / 1e6:.1f} MB, loaded later: {later / 1e6:.1f} MB")
+        print(f"jax imported: {'jax' in sys.modules}")
         for what, milliseconds in (first_paint(page) or {}).items():
             print(f"{what}: {milliseconds / 1e3:.2f} s")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jinja2
 
@@ -22,8 +22,10 @@ from hearth.reporting.labels import LABEL_FORMAT, Reason
 from hearth.reporting.leaderboard import Leaderboard, Row, gap_text
 from hearth.reporting.markdown import more_text
 from hearth.reporting.merged import STATUSES, Evaluation, fault_text
+from hearth.reporting.model_figures import draw_mixing, read_mixing
 from hearth.reporting.page_data import describe, write_page_data
 
+T = TypeVar("T")
 _PACKAGES = ("hearth", "numpy", "scipy", "matplotlib", "mujoco", "jax", "flax", "bddl")
 _FEW_EPISODES = 400  # up to here the matrices of all evaluations are shown unfolded
 
@@ -98,16 +100,26 @@ def _write_figures(
         written += figures.write_figure(folder, f"episodes-{evaluation.name}", draw, light)
     runs = []
     for path in sorted((root / "runs").glob("*")):
-        try:
-            curves = read_curves(Results(root).tensorboard(path.name))
-        except DataError as error:
-            faults.append(fault_text(error, root))
-            continue
+        curves = _readable(read_curves, Results(root).tensorboard(path.name), root, faults)
+        mixing = _readable(read_mixing, Results(root).bundle(path.name), root, faults)
         if curves:
             draw = figures.draw_training(curves)
             written += figures.write_figure(folder, f"training-{path.name}", draw)
-            runs.append({"name": path.name, "steps": int(max(c.steps[-1] for c in curves))})
+            steps = int(max(curve.steps[-1] for curve in curves))
+            runs.append({"name": path.name, "steps": steps, "mixing": mixing is not None})
+            if mixing:
+                draw = draw_mixing(mixing)
+                written += figures.write_figure(folder, f"mixing-{path.name}", draw)
     return runs, {folder / name for name in written}
+
+
+def _readable(read: Callable[[Path], T], place: Path, root: Path, faults: list[str]) -> T | None:
+    """What `read` finds at `place`; None where it cannot be read, which is a fault."""
+    try:
+        return read(place)
+    except DataError as error:
+        faults.append(fault_text(error, root))
+        return None
 
 
 def _facts(leaderboard: Leaderboard, main: Evaluation) -> dict[str, Any]:

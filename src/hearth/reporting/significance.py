@@ -138,13 +138,11 @@ def noise(scores: Mapping[str, np.ndarray], confidence: float) -> Noise | None:
     Returns:
         None without two runs of any instance.
     """
-    from scipy import stats
-
     used = [values for values in scores.values() if values.size and values.shape[1] > 1]
     if not used:
         return None
     of_means = [values.var(axis=1, ddof=1).mean() / len(values) for values in used]
     deviation = math.sqrt(sum(of_means)) / len(used)
     freedom = sum(len(values) * (values.shape[1] - 1) for values in used)
-    factor = float(stats.t.ppf(0.5 + confidence / 2.0, freedom))
+    factor = float(special.stdtrit(freedom, 0.5 + confidence / 2.0))
     return Noise(used[0].shape[1], deviation, factor * math.sqrt(2.0) * deviation)

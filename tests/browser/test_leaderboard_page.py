@@ -2,107 +2,110 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-from pathlib import Path
 
-import pytest
+from playwright.sync_api import expect
 
-from hearth.core.files import write_json
-from hearth.core.results import Results
-from hearth.core.sections import ReportSettings
-from hearth.reporting.tables import write_leaderboard
-from tests.unit.reporting.synthetic_results import episode, merged, write, write_scores
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
-if CHROMIUM is None and not os.environ.get("CI"):
-    pytest.skip("no Chromium on this machine", allow_module_level=True)
-
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--disable-dev-shm-usage", "--enable-logging=stderr", "--virtual-time-budget=3000",
-)  # fmt: skip
+from tests.browser.results_tree import SCORES, TASKS
 
 
-def open_page(page: Path, profile: Path, *flags: str) -> tuple[str, str]:
-    """The page's DOM after its scripts ran, and what it logged to the console."""
-    assert CHROMIUM is not None, "CI needs Chromium (apt-get install chromium)"
-    command = [CHROMIUM, *FLAGS, *flags, f"--user-data-dir={profile}", "--dump-dom", page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
-    return done.stdout, "\n".join(re.findall(r".*CONSOLE.*", done.stderr))
+def test_opens_without_errors_and_has_all_rows(results, visit):
+    opened = visit(results)
+    page = opened.page
+    rows = page.locator("#leaderboard tbody tr:not(.group) th")
+    assert [text.split()[0] for text in rows.all_inner_texts()] == [
+        "trained", "untrained", "held_out",
+    ]  # fmt: skip
+    page.locator("#episodes").scroll_into_view_if_needed()
+    expect(page.locator("#episodes .boards .square")).to_have_count(2 * (13 + 13 + 6))
+    expect(page.locator(".banner")).to_contain_text("INCOMPLETE")
+    assert opened.errors == []
 
 
-def probe(root: Path, script: str) -> Path:
-    """A copy of the page that runs `script` when it is loaded; it may set data-* on the body."""
-    text = (root / "leaderboard" / "index.html").read_text()
-    path = root / "leaderboard" / "probe.html"
-    path.write_text(text.replace("</body>", f"<script>{script}</script></body>"))
-    return path
+def test_an_error_or_a_missing_file_would_be_seen(results, visit):
+    opened = visit(results)
+    opened.page.evaluate("document.body.append(Object.assign(new Image(), {src: 'nowhere.svg'}))")
+    opened.page.evaluate("setTimeout(() => undefined_function())")
+    opened.page.wait_for_timeout(300)
+    assert any("undefined_function is not defined" in error for error in opened.errors)
+    assert any("ERR_FILE_NOT_FOUND" in error for error in opened.errors)
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    root = tmp_path_factory.mktemp("results")
-    for task in ("turning_on_radio", "picking_up_trash"):
-        lines = [episode(i, q) for i, q in enumerate([1.0, 0.5, 0.0] * 4)]
-        lines.append(episode(12, None, "missing"))
-        write(root, merged("trained", task, lines))
-        write_scores(root, "untrained", task, [0.0] * 12 + [0.5], policy="untrained")
-        for instance in range(12):
-            write_json(Results(root).episode("trained", task, instance, 0), {"q": instance})
-    report = ReportSettings(title="Browser test", baseline="untrained", bootstrap_samples=200)
-    tasks = ["turning_on_radio", "picking_up_trash"]
-    write_leaderboard(root, ["trained", "untrained"], tasks, report, seed=0)
-    return root
+def test_a_square_plays_its_video_and_shows_its_goals(results, visit):
+    opened = visit(results)
+    page = opened.boards()
+    page.locator("[data-board=trained] a.square.partial").first.click()
+    viewer = page.locator("#viewer")
+    expect(viewer.locator("h2")).to_have_text("turning on radio")
+    expect(viewer.locator(".text")).to_have_text(
+        "instance 1, rollout 0: timeout, q 0.50, 400 steps"
+    )
+    page.wait_for_function("document.querySelector('#viewer video').currentTime > 0.1")
+    assert viewer.locator(".goals li").all_inner_texts() == [
+        "missed toggled_on radio", "held from the start on_top radio table",
+    ]  # fmt: skip
+    record = viewer.locator(".record a").get_attribute("href")
+    assert record == "../evaluation/trained/episodes/turning_on_radio_1_0.json"
+    viewer.get_by_role("button", name="Next").click()
+    expect(viewer.locator(".text")).to_contain_text("instance 4")
+    page.keyboard.press("Escape")
+    expect(viewer).to_be_hidden()
+    assert opened.errors == []
 
 
-def test_opens_without_errors_and_has_all_rows(root, tmp_path):
-    dom, console = open_page(root / "leaderboard" / "index.html", tmp_path)
-    assert console == ""
-    board = dom.split('id="leaderboard"')[1].split("</section>")[0]
-    assert re.findall(r'<th scope="row">(\w+)', board) == ["trained", "untrained"]
-    assert dom.count('class="square ') == 2 * 2 * 13
-    assert "INCOMPLETE" in dom
+def test_an_episode_without_a_result_says_why(results, visit):
+    page = visit(results).boards()
+    page.locator("[data-board=trained] .square.absent").first.click()
+    expect(page.locator("#viewer .text")).to_have_text(
+        "instance 12, rollout 0: missing (not run yet)"
+    )
+    expect(page.locator("#viewer .novideo")).to_be_visible()
+    expect(page.locator("#viewer fieldset")).to_have_count(0)
 
 
-def test_an_error_or_a_missing_file_would_be_seen(root, tmp_path):
-    script = """
-      const image = new Image();
-      image.onerror = () => console.error("no image");
-      image.src = "figures/nowhere.svg";
-      document.body.append(image);
-      undefined_function();
-    """
-    _, console = open_page(probe(root, script), tmp_path)
-    assert "no image" in console
-    assert "undefined_function is not defined" in console
+def test_filters_of_the_episode_list(results, visit):
+    opened = visit(results)
+    page = opened.page
+    count, items = page.locator("#episode-count"), page.locator("#episode-list > li")
+    form = page.locator("#episode-filter")
+    form.scroll_into_view_if_needed()
+    expect(count).to_have_text("26 episodes of 26")
+    form.locator("[name=task]").select_option(TASKS[0])
+    expect(count).to_have_text("13 episodes of 26")
+    form.get_by_label("Outcome").select_option("partial")
+    expect(items).to_have_count(SCORES.count(0.5))
+    items.first.locator("summary").click()
+    expect(items.first.locator(".goals .missed")).to_have_text("missed toggled_on radio")
+    form.get_by_label("Outcome").select_option("")
+    form.get_by_label("Missed goal").select_option("on_top radio table")
+    expect(count).to_have_text("4 episodes of 26")  # q 0: held at the start and lost
+    form.locator("[name=task]").select_option("")
+    expect(count).to_have_text("26 episodes of 26")
+    form.get_by_label("with a video").check()
+    expect(count).to_have_text("24 episodes of 26")
+    form.get_by_label("Evaluation").select_option("untrained")
+    expect(count).to_have_text("0 episodes of 26")
+    assert opened.errors == []
 
 
-def test_a_square_opens_its_episode(root, tmp_path):
-    script = """
-      document.querySelector("a.square").click();
-      document.body.dataset.open = viewer.open;
-      document.body.dataset.shown = viewer.querySelector(".text").textContent;
-      document.body.dataset.record = viewer.querySelector(".record a").getAttribute("href");
-    """
-    dom, console = open_page(probe(root, script), tmp_path)
-    assert console == ""
-    assert 'data-open="true"' in dom
-    assert 'data-shown="instance 0, rollout 0: success, q 1.00, 400 steps"' in dom
-    assert 'data-record="../evaluation/trained/episodes/turning_on_radio_0_0.json"' in dom
+def test_data_that_cannot_be_loaded_is_told_in_its_place(results, visit, tmp_path):
+    root = tmp_path / "results"
+    shutil.copytree(results, root)
+    (root / "leaderboard" / "data" / "episodes-untrained.js").unlink()
+    page = visit(root).page
+    board = page.locator("[data-board=untrained]")
+    board.scroll_into_view_if_needed()
+    expect(board.get_by_role("alert")).to_have_text(
+        "data/episodes-untrained.js could not be loaded"
+    )
+    expect(page.locator("[data-board=trained] .square")).to_have_count(26)
 
 
-@pytest.mark.parametrize("width", [1280, 720, 390])
-def test_nothing_sticks_out_sideways(root, tmp_path, width):
-    # Chromium's window is at least 500 pixels wide; below that the page itself is narrowed, with
-    # the phone's style sheet in force.
-    script = f"""
-      document.documentElement.style.width = "{width}px";
-      document.body.dataset.over = document.body.scrollWidth - {width};
-    """
-    window = f"--window-size={max(width, 500)},900"
-    dom, _ = open_page(probe(root, script), tmp_path, window)
-    assert int(re.findall(r'data-over="(-?\d+)"', dom)[0]) <= 0
+def test_what_is_not_needed_at_once_is_loaded_later(results, visit):
+    page = visit(results, viewport={"width": 1280, "height": 300}).page
+    loaded = "[...document.scripts].map(script => script.getAttribute('src')).filter(Boolean)"
+    assert page.evaluate(loaded) == []
+    page.locator("#episodes").scroll_into_view_if_needed()
+    expect(page.locator("[data-board=trained] .square")).to_have_count(26)
+    assert any(re.search("episodes-trained", name) for name in page.evaluate(loaded))

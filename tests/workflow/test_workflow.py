@@ -92,6 +92,16 @@ def test_one_task_target_needs_nothing_else(finished: Workflow) -> None:
     finished.run()
 
 
+def test_snakemake_makes_its_report(finished: Workflow) -> None:
+    path = finished.folder / "report.html"
+    result = finished.run("--report", str(path))
+    assert result.returncode == 0, result.stderr[-4000:]
+    text = path.read_text()
+    for name in ("leaderboard.csv", "tasks.csv", "comparisons.csv", "scores-light.svg"):
+        assert name in text
+    assert "best of each split first" in text  # a caption
+
+
 @pytest.mark.parametrize(
     ("override", "parts"),
     [

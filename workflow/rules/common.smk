@@ -41,7 +41,7 @@ EXPERTS = SETTINGS.demonstrations is not None
 DATASET = Path(SETTINGS.data.dataset or RESULTS.dataset)
 
 
-# Which rule trains a run: one that starts from another run of the experiment waits for it.
+# A run that starts from another run of the experiment waits for it and has a rule of its own.
 FINETUNED_RUNS = [
     name
     for name in SETTINGS.run_names

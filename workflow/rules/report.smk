@@ -10,9 +10,33 @@ rule leaderboard:
         ),
         # What `hearth import-results` brought in stands on the same tables.
         [RESULTS.imported(name) for name in RESULTS.imported_evaluations()],
+        # So do the failure labels that people saved.
+        RESULTS.label_files(),
     output:
-        RESULTS.leaderboard / "leaderboard.csv",
-        RESULTS.leaderboard / "tasks.csv",
+        report(
+            RESULTS.leaderboard / "leaderboard.csv",
+            caption="../report/leaderboard.rst",
+            category="Leaderboard",
+            labels={"table": "evaluations"},
+        ),
+        report(
+            RESULTS.leaderboard / "tasks.csv",
+            caption="../report/tasks.rst",
+            category="Leaderboard",
+            labels={"table": "tasks"},
+        ),
+        report(
+            RESULTS.leaderboard / "comparisons.csv",
+            caption="../report/comparisons.rst",
+            category="Leaderboard",
+            labels={"table": "comparisons"},
+        ),
+        report(
+            RESULTS.leaderboard / "figures" / "scores-light.svg",
+            caption="../report/scores.rst",
+            category="Figures",
+            labels={"figure": "q per task"},
+        ),
         RESULTS.leaderboard / "index.html",
     log:
         RESULTS.log("report", "leaderboard"),

@@ -33,8 +33,9 @@ def _report(options: argparse.Namespace) -> int:
                 ensure_merged(settings, evaluation, task, benchmark)
     build = build_leaderboard if options.show else write_leaderboard
     evaluations = [*settings.evaluations, *results.imported_evaluations()]
+    lengths = {task.name: task.human_length_frames for task in benchmark.tasks}
     leaderboard = build(
-        results.root, evaluations, tasks, settings.report, settings.seed, benchmark.name
+        results.root, evaluations, tasks, settings.report, settings.seed, benchmark.name, lengths
     )
     print_table(leaderboard)
     print(f"page: {results.leaderboard / 'index.html'}")

@@ -131,6 +131,14 @@ class Results:
         markers = (self.root / "evaluation").glob("*/imported.json")
         return sorted(marker.parent.name for marker in markers)
 
+    def labels(self, evaluation: str) -> Path:
+        """Why its episodes failed, as people say: a JSON for every time that labels were saved."""
+        return self.evaluation(evaluation) / "labels"
+
+    def label_files(self) -> list[Path]:
+        """The files of labels of all evaluations."""
+        return sorted((self.root / "evaluation").glob("*/labels/*.json"))
+
     def claim(self, evaluation: str, task: str, instance: int, rollout: int) -> Path:
         """Who plays this episode just now."""
         name = f"{task}_{instance}_{rollout}.json"

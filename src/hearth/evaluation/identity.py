@@ -135,6 +135,9 @@ def read_result(path: Path, hashes: Mapping[str, str | None]) -> tuple[dict[str,
         score = float(result["q_score"]["final"])
         if not 0.0 <= score <= 1.0 or result["status"] not in STATUSES:
             raise ValueError(f"status {result['status']!r}, q {score}")
+        for goal in result.get("goals", []):
+            if not isinstance(goal["text"], str) or not {goal["initially"], goal["now"]} <= {0, 1}:
+                raise ValueError(f"goal {goal!r}")
     except (DataError, KeyError, TypeError, ValueError) as error:
         return None, f"{path.name} cannot be read: {error}"
     stale = sorted(key for key in hashes if found[key] != hashes[key])

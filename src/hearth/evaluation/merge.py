@@ -169,4 +169,5 @@ def _entry(
         "normalized_agent_distance": result["normalized_agent_distance"],
         "video": video.relative_to(results.root).as_posix() if video.exists() else None,
         **record,
+        "goals": result.get("goals", []),
     }

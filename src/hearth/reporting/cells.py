@@ -11,6 +11,7 @@ from typing import Any
 from hearth.core.files import atomic_path
 from hearth.reporting.comparisons import Comparison, Comparisons
 from hearth.reporting.intervals import Difference
+from hearth.reporting.labels import FailureLabels, Reason
 from hearth.reporting.leaderboard import Row
 from hearth.reporting.merged import DISTANCES, STATUSES
 from hearth.reporting.references import Reference
@@ -21,6 +22,7 @@ COMPARISON_COLUMNS = (
     "split", "first", "second", "task", *_DIFFERENCE, "p_holm", "told_apart",
     "paired_instances", "more_instances", "noise_floor",
 )  # fmt: skip
+FAILURE_COLUMNS = ("evaluation", "split", "reason", "episodes", "share", "labelled", "failures")
 
 
 def row_cells(row: Row) -> Cells:
@@ -75,6 +77,19 @@ def comparison_cells(comparison: Comparison, comparisons: Comparisons, level: fl
         "paired_instances": comparison.difference.instances,
         "more_instances": comparison.more_instances,
         "noise_floor": max(floors) if floors and comparison.task is None else None,
+    }
+
+
+def failure_cells(labels: FailureLabels, reason: Reason) -> Cells:
+    """A line of the failure reasons: in how many labelled episodes, and in which share of them."""
+    return {
+        "evaluation": labels.evaluation,
+        "split": labels.split,
+        "reason": reason.name,
+        "episodes": labels.episodes(reason.name),
+        "share": labels.share(reason.name),
+        "labelled": labels.labelled,
+        "failures": labels.failures,
     }
 
 

@@ -11,9 +11,9 @@ import matplotlib
 import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
-from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Patch, PathPatch
+from matplotlib.path import Path as PlotPath
 
 from hearth.core.files import atomic_path
 from hearth.reporting.curves import Curve
@@ -34,6 +34,8 @@ EPISODE_COLOURS = {
     "failure": "#d9635b",
     "absent": "#9aa2aa",
 }
+_SQUARE = 0.36  # side of an episode's square [inches], in the heat map
+_CHARACTER = 0.085  # mean width of a letter at the font's size [inches]
 
 
 def episode_kind(episode: Episode) -> str:
@@ -44,10 +46,12 @@ def episode_kind(episode: Episode) -> str:
     return "success" if q == 1.0 else "partial" if q > 0.0 else "failure"
 
 
-def write_figure(folder: Path, name: str, draw: Callable[[str], Figure]) -> list[str]:
+def write_figure(
+    folder: Path, name: str, draw: Callable[[str], Figure], schemes: Sequence[str] = SCHEMES
+) -> list[str]:
     """Write ``<name>-light.svg`` and ``<name>-dark.svg``; returns the file names."""
     names = []
-    for scheme in SCHEMES:
+    for scheme in schemes:
         with _style(scheme), atomic_path(folder / f"{name}-{scheme}.svg") as temporary:
             figure = draw(scheme)
             figure.savefig(temporary, format="svg", transparent=True, metadata={"Date": None})
@@ -117,33 +121,35 @@ def _score_marks(
             label = None
 
 
-def draw_episodes(evaluation: Evaluation) -> Callable[[str], Figure]:
-    """One square per episode: tasks by row, episodes by falling score (report, figure 9)."""
+def draw_episodes(evaluation: Evaluation, tasks: Sequence[str]) -> Callable[[str], Figure]:
+    """One square per episode: `tasks` by row, episodes by falling score (report, figure 9)."""
+
+    labels = max((len(task) for task in tasks), default=0) * _CHARACTER + 0.2
+    columns = max((len(r.episodes) for r in evaluation.results.values()), default=1)
+    width = max(labels + _SQUARE * columns + 0.6, 5.0)
+    height = 0.5 + _SQUARE * max(len(tasks), 1)
 
     def draw(scheme: str) -> Figure:
-        columns = max((len(r.episodes) for r in evaluation.results.values()), default=1)
-        figsize = (2.4 + 0.36 * max(columns, 12), 1.3 + 0.36 * len(evaluation.tasks))
-        figure = Figure(figsize=figsize, layout="constrained")
-        axes = figure.subplots()
+        # Placed by hand: laying out hundreds of labels and ticks takes most of the time otherwise.
+        figure = Figure(figsize=(width, height))
+        axes = figure.add_axes((0, 0, 1, 1), frameon=False, xticks=[], yticks=[])
+        axes.set(xlim=(-labels / _SQUARE, (width - labels) / _SQUARE))
+        axes.set(ylim=(max(len(tasks), 1), -0.5 / _SQUARE))
         places: dict[str, list[tuple[int, int]]] = {kind: [] for kind in EPISODE_COLOURS}
-        for row, task in enumerate(evaluation.tasks):
+        for row, task in enumerate(tasks):
             result = evaluation.results.get(task)
             episodes = by_score(result.episodes) if result else []
             for column, episode in enumerate(episodes):
                 places[episode_kind(episode)].append((row, column))
             mean = mean_over_due(episodes, q_score) if episodes else 0.0
+            axes.text(-0.2, row + 0.5, task, ha="right", va="center", color=_INK[scheme][1])
             axes.text(columns + 0.15, row + 0.5, f"{mean:.2f}", va="center", fontsize=9)
         for kind, found in places.items():
-            squares = [_square(*place, kind, scheme) for place in found]
-            # As collections: thousands of single patches take minutes to lay out.
-            axes.add_collection(PatchCollection(squares, match_original=True, hatch=_hatch(kind)))
-        axes.set(xlim=(0, columns + 1), ylim=(len(evaluation.tasks), 0), aspect="equal")
-        axes.set_yticks(np.arange(len(evaluation.tasks)) + 0.5, list(evaluation.tasks))
-        axes.set_xticks([])
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-        patches = [_square(0, 0, kind, scheme, label=kind) for kind in EPISODE_COLOURS]
-        figure.legend(handles=patches, loc="outside upper left", ncols=4)
+            # One path per kind: thousands of single patches take minutes to lay out.
+            if found:
+                axes.add_artist(PathPatch(_squares(found), **_square_style(kind, scheme)))
+        patches = [Patch(label=kind, **_square_style(kind, scheme)) for kind in EPISODE_COLOURS]
+        figure.legend(handles=patches, loc="upper left", ncols=4)
         return figure
 
     return draw
@@ -154,17 +160,20 @@ def by_score(episodes: Sequence[Episode]) -> list[Episode]:
     return sorted(episodes, key=lambda e: (not e.present, -q_score(e), e.key))
 
 
-def _hatch(kind: str) -> str | None:
-    return "////" if kind == "absent" else None
+def _squares(places: Sequence[tuple[int, int]]) -> PlotPath:
+    """One path of all squares at (row, column)."""
+    corners = np.array([(0.06, 0.06), (0.94, 0.06), (0.94, 0.94), (0.06, 0.94), (0.06, 0.06)])
+    corner = np.array([(column, row) for row, column in places], dtype=float).reshape(-1, 1, 2)
+    codes = [PlotPath.MOVETO, *[PlotPath.LINETO] * 3, PlotPath.CLOSEPOLY] * len(places)
+    return PlotPath((corner + corners).reshape(-1, 2), codes)
 
 
-def _square(row: int, column: int, kind: str, scheme: str, label: str | None = None) -> Patch:
-    edge = _INK[scheme][2] if kind == "absent" else "none"
-    return Rectangle(
-        (column + 0.06, row + 0.06), 0.88, 0.88,
-        facecolor=EPISODE_COLOURS[kind], edgecolor=edge, linewidth=0, hatch=_hatch(kind),
-        label=label,
-    )  # fmt: skip
+def _square_style(kind: str, scheme: str) -> dict[str, Any]:
+    absent = kind == "absent"
+    return {
+        "facecolor": EPISODE_COLOURS[kind], "edgecolor": _INK[scheme][2] if absent else "none",
+        "linewidth": 0, "hatch": "////" if absent else None,
+    }  # fmt: skip
 
 
 def draw_training(curves: Sequence[Curve]) -> Callable[[str], Figure]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from hearth.core.sections import ReportSettings
 from hearth.reporting import intervals, scoring
 from hearth.reporting.comparisons import Comparisons, Pairing, compare
 from hearth.reporting.intervals import Difference, Interval
+from hearth.reporting.labels import FailureLabels, Reason, load_reasons, read_labels
 from hearth.reporting.merged import DISTANCES, STATUSES, Evaluation, TaskResult, load_evaluation
 from hearth.reporting.references import Reference, load_references
 
@@ -50,7 +52,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """What was written: rows best first within each split, and every fault that was met."""
+    """What was written: rows best first within each split, and every fault that was met.
+
+    `by_duration`: the tasks due, the shortest for a person first, where lengths are known.
+    `labels`: the failure labels of each of `evaluations`; `reasons`: what labels can say.
+    """
 
     folder: Path
     rows: tuple[Row, ...]
@@ -62,6 +68,9 @@ class Leaderboard:
     seed: int
     comparisons: Comparisons
     references: tuple[Reference, ...]
+    by_duration: tuple[str, ...]
+    reasons: tuple[Reason, ...]
+    labels: tuple[FailureLabels, ...]
 
     @property
     def complete(self) -> bool:
@@ -100,14 +109,17 @@ def build_leaderboard(
     report: ReportSettings,
     seed: int,
     benchmark: str | None = None,
+    human_lengths: Mapping[str, float] | None = None,
 ) -> Leaderboard:
-    """The leaderboard as a value; writes nothing. `benchmark` names whose published rows it has."""
+    """The leaderboard as a value; writes nothing. Arguments as `tables.write_leaderboard`."""
     loaded = tuple(load_evaluation(root, name, tasks) for name in evaluations)
     baseline = next((item for item in loaded if item.name == report.baseline), None)
     pairing = Pairing(report, seed)
     statistician = _Statistician(pairing, baseline)
     rows = _ranked([statistician.overall_row(evaluation) for evaluation in loaded])
     by_name = {evaluation.name: evaluation for evaluation in loaded}
+    reasons = load_reasons()
+    labelled = [read_labels(root, evaluation, reasons) for evaluation in loaded]
     comparisons = compare(pairing, [by_name[row.evaluation] for row in rows])
     return Leaderboard(
         folder=Results(Path(root)).leaderboard,
@@ -116,11 +128,23 @@ def build_leaderboard(
         evaluations=loaded,
         baseline=baseline.name if baseline else None,
         confidence=report.confidence,
-        faults=tuple(fault for item in loaded for fault in item.faults),
+        faults=tuple(
+            fault
+            for item, (_, of_labels) in zip(loaded, labelled, strict=True)
+            for fault in (*item.faults, *of_labels)
+        ),
         seed=seed,
         comparisons=comparisons,
         references=load_references(benchmark),
+        by_duration=_by_duration(tasks, human_lengths or {}),
+        reasons=reasons,
+        labels=tuple(labels for labels, _ in labelled),
     )
+
+
+def _by_duration(tasks: Sequence[str], human_lengths: Mapping[str, float]) -> tuple[str, ...]:
+    """Tasks by mean human length, as the report orders them (figure 9); unknown ones last."""
+    return tuple(sorted(tasks, key=lambda task: human_lengths.get(task, math.inf)))
 
 
 class _Statistician:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hearth.reporting import wording
 from hearth.reporting.comparisons import Comparison
 from hearth.reporting.intervals import Difference, Interval
 from hearth.reporting.leaderboard import Leaderboard, Row, gap_text
@@ -69,19 +70,12 @@ def more_text(more: int | None) -> str:
     return f"{more:,} more" if more else "settled"
 
 
-def _interval(value: Interval) -> str:
-    if value.low is None or value.high is None:
-        return f"{value.estimate:.3f}"
-    return f"{value.estimate:.3f} [{value.low:.3f}, {value.high:.3f}]"
+def _interval(value: Interval | Difference) -> str:
+    return f"{wording.figure(value)} {wording.brackets(value)}".rstrip()
 
 
 def _difference(value: Difference | None) -> str:
-    if value is None:
-        return ""
-    limits = ""
-    if value.low is not None and value.high is not None:
-        limits = f" [{value.low:+.3f}, {value.high:+.3f}]"
-    return f"{value.estimate:+.3f}{limits}, p = {value.p_value:.2g}"
+    return "" if value is None else f"{_interval(value)}, p = {value.p_value:.2g}"
 
 
 def _plain(text: str) -> str:

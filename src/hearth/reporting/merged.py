@@ -19,6 +19,15 @@ _FAULTS_SHOWN = 20  # of an imported evaluation; its imported.json has them all
 
 
 @dataclass(frozen=True)
+class Goal:
+    """A ground goal literal, and whether it held at the start and at the end of the episode."""
+
+    text: str
+    initially: bool
+    now: bool
+
+
+@dataclass(frozen=True)
 class Episode:
     """One episode that was due. Scores of crashed and missing episodes are zero.
 
@@ -32,6 +41,7 @@ class Episode:
         video: path relative to the results root, None without one.
         record: the same for the result file, where it has a place of its own.
         reason: why a crashed or missing episode has no result.
+        goals: every goal literal; empty where the evaluator does not say.
     """
 
     instance_id: int
@@ -44,6 +54,7 @@ class Episode:
     video: str | None = None
     record: str | None = None
     reason: str = ""
+    goals: tuple[Goal, ...] = ()
 
     @property
     def key(self) -> tuple[int, int]:
@@ -249,6 +260,10 @@ def _episode(item: dict[str, Any]) -> Episode:
         video=item.get("video"),
         record=item.get("record"),
         reason=str(item.get("reason") or ""),
+        goals=tuple(
+            Goal(str(goal["text"]), bool(goal["initially"]), bool(goal["now"]))
+            for goal in item.get("goals") or ()
+        ),
     )
 
 

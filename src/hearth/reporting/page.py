@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jinja2
 
@@ -16,49 +15,29 @@ from hearth.core.files import read_json, write_text
 from hearth.core.results import Results
 from hearth.core.sections import ReportSettings
 from hearth.reporting import figures, wording
+from hearth.reporting.clips import first_clips
 from hearth.reporting.curves import read_curves
 from hearth.reporting.data_figures import drawn_figures
+from hearth.reporting.labels import LABEL_FORMAT, Reason
 from hearth.reporting.leaderboard import Leaderboard, Row, gap_text
 from hearth.reporting.markdown import more_text
-from hearth.reporting.merged import ABSENT, STATUSES, Episode, Evaluation, fault_text
-from hearth.reporting.posters import write_poster
+from hearth.reporting.merged import STATUSES, Evaluation, fault_text
+from hearth.reporting.model_figures import draw_mixing, read_mixing
+from hearth.reporting.page_data import describe, write_page_data
 
+T = TypeVar("T")
 _PACKAGES = ("hearth", "numpy", "scipy", "matplotlib", "mujoco", "jax", "flax", "bddl")
 _FEW_EPISODES = 400  # up to here the matrices of all evaluations are shown unfolded
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One episode in the matrix: its link, colour and description."""
-
-    episode: Episode
-    kind: str
-    link: str | None
-    record: str | None
-    video: str | None
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A video to show: which episode, whether it is the first success or failure, a still."""
-
-    caption: str
-    cell: Cell
-    poster: str
 
 
 def write_page(root: Path, leaderboard: Leaderboard, report: ReportSettings) -> None:
     """Write the figures and then ``index.html``, which links to them, below the leaderboard."""
     faults = list(leaderboard.faults)
-    folder = leaderboard.folder / "figures"
     runs, kept = _write_figures(root, leaderboard, faults)
     main = main_evaluation(leaderboard)
-    matrices = {
-        evaluation.name: _matrix(root, leaderboard.folder, evaluation)
-        for evaluation in leaderboard.evaluations
-    }
-    clips = _clips(root, leaderboard.folder, matrices[main.name], faults)
-    kept |= {Path(clip.poster).name for _, shown in clips for clip in shown}
+    clips = first_clips(root, leaderboard.folder, main, faults)
+    kept |= {leaderboard.folder / clip.poster for _, shown in clips for clip in shown}
+    kept |= write_page_data(root, leaderboard)
     template = _environment().get_template("index.html.j2")
     html = template.render(
         title=report.title,
@@ -68,8 +47,9 @@ def write_page(root: Path, leaderboard: Leaderboard, report: ReportSettings) -> 
         summary=_summary(leaderboard, main),
         main=main,
         clips=clips,
-        matrices=matrices,
         few_episodes=sum(row.episodes_due for row in leaderboard.rows) <= _FEW_EPISODES,
+        facts=_facts(leaderboard, main),
+        reasons_by_share=_reasons_by_share(leaderboard),
         faults=faults,
         runs=runs,
         data_figures=drawn_figures(Results(root)),
@@ -83,8 +63,9 @@ def write_page(root: Path, leaderboard: Leaderboard, report: ReportSettings) -> 
         statuses=STATUSES,
     )
     write_text(leaderboard.folder / "index.html", html)
-    for stale in [file for file in folder.iterdir() if file.name not in kept]:
-        stale.unlink()
+    for place in (leaderboard.folder / "figures", leaderboard.folder / "data"):
+        for stale in [file for file in place.iterdir() if file not in kept]:
+            stale.unlink()
 
 
 def main_evaluation(leaderboard: Leaderboard) -> Evaluation:
@@ -101,75 +82,69 @@ def _environment() -> jinja2.Environment:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters.update(
-        **wording.FILTERS, gap=gap_text, more=more_text, q_short=_q_short, describe=_describe,
+        **wording.FILTERS, gap=gap_text, more=more_text, describe=describe,
     )  # fmt: skip
     return environment
 
 
 def _write_figures(
     root: Path, leaderboard: Leaderboard, faults: list[str]
-) -> tuple[list[dict[str, Any]], set[str]]:
-    """Draw all figures. Returns the runs that have training curves and the names of all files."""
+) -> tuple[list[dict[str, Any]], set[Path]]:
+    """Draw all figures. Returns the runs that have training curves, and all files."""
     folder = leaderboard.folder / "figures"
-    written = figures.write_figure(folder, "scores", figures.draw_scores(leaderboard))
+    # In light alone: these two are not shown in the page, which has them as tables and squares.
+    light = ("light",)
+    written = figures.write_figure(folder, "scores", figures.draw_scores(leaderboard), light)
     for evaluation in leaderboard.evaluations:
-        draw = figures.draw_episodes(evaluation)
-        written += figures.write_figure(folder, f"episodes-{evaluation.name}", draw)
+        draw = figures.draw_episodes(evaluation, leaderboard.by_duration)
+        written += figures.write_figure(folder, f"episodes-{evaluation.name}", draw, light)
     runs = []
     for path in sorted((root / "runs").glob("*")):
-        try:
-            curves = read_curves(Results(root).tensorboard(path.name))
-        except DataError as error:
-            faults.append(fault_text(error, root))
-            continue
+        curves = _readable(read_curves, Results(root).tensorboard(path.name), root, faults)
+        mixing = _readable(read_mixing, Results(root).bundle(path.name), root, faults)
         if curves:
             draw = figures.draw_training(curves)
             written += figures.write_figure(folder, f"training-{path.name}", draw)
-            runs.append({"name": path.name, "steps": int(max(c.steps[-1] for c in curves))})
-    return runs, set(written)
+            steps = int(max(curve.steps[-1] for curve in curves))
+            runs.append({"name": path.name, "steps": steps, "mixing": mixing is not None})
+            if mixing:
+                draw = draw_mixing(mixing)
+                written += figures.write_figure(folder, f"mixing-{path.name}", draw)
+    return runs, {folder / name for name in written}
 
 
-def _matrix(root: Path, folder: Path, evaluation: Evaluation) -> list[tuple[str, list[Cell]]]:
-    """Rows of the episode matrix: (task, cells by falling score)."""
-    rows = []
-    for task in evaluation.tasks:
-        result = evaluation.results.get(task)
-        episodes = figures.by_score(result.episodes) if result else []
-        rows.append((task, [_cell(root, evaluation.name, task, each) for each in episodes]))
-    return rows
+def _readable(read: Callable[[Path], T], place: Path, root: Path, faults: list[str]) -> T | None:
+    """What `read` finds at `place`; None where it cannot be read, which is a fault."""
+    try:
+        return read(place)
+    except DataError as error:
+        faults.append(fault_text(error, root))
+        return None
 
 
-def _cell(root: Path, evaluation: str, task: str, episode: Episode) -> Cell:
-    results = Results(root)
-    path = results.episode(evaluation, task, episode.instance_id, episode.rollout_id)
-    path = root / episode.record if episode.record else path
-    record = f"../{path.relative_to(root).as_posix()}" if path.is_file() else None
-    has_video = episode.video is not None and (root / episode.video).is_file()
-    video = f"../{episode.video}" if has_video else None
-    kind = figures.episode_kind(episode)
-    return Cell(episode, kind, link=video or record, record=record, video=video)
+def _facts(leaderboard: Leaderboard, main: Evaluation) -> dict[str, Any]:
+    """What the page's scripts know from the start; the rest they load."""
+    return {
+        "main": main.name,
+        "level": 1.0 - leaderboard.confidence,
+        "confidence": leaderboard.confidence,
+        "scale": _difference_scale(leaderboard),
+        "evaluations": [
+            {"name": evaluation.name, "split": evaluation.split}
+            for evaluation in leaderboard.evaluations
+        ],
+        "reasons": [reason.model_dump() for reason in leaderboard.reasons],
+        "label_format": LABEL_FORMAT,
+    }
 
 
-def _clips(
-    root: Path, folder: Path, matrix: Sequence[tuple[str, list[Cell]]], faults: list[str]
-) -> list[tuple[str, list[Clip]]]:
-    """Per task the first success and the first episode that was no success, if filmed."""
-    shown = []
-    for task, cells in matrix:
-        filmed = sorted((c for c in cells if c.video), key=lambda c: c.episode.key)
-        clips = []
-        for caption, wanted in (("First success", True), ("First failure", False)):
-            for cell in [c for c in filmed if (c.kind == "success") == wanted][:1]:
-                name = f"figures/poster-{task}-{cell.kind}.jpg"
-                try:
-                    write_poster(root / str(cell.episode.video), folder / name)
-                except DataError as error:
-                    faults.append(fault_text(error, root))
-                    continue
-                clips.append(Clip(caption, cell, name))
-        if clips:
-            shown.append((task, clips))
-    return shown
+def _reasons_by_share(leaderboard: Leaderboard) -> list[Reason]:
+    """The reasons that were given, most frequent over all labelled episodes first."""
+    totals = {
+        reason: sum(labels.episodes(reason.name) for labels in leaderboard.labels)
+        for reason in leaderboard.reasons
+    }
+    return sorted((reason for reason in totals if totals[reason]), key=lambda r: -totals[r])
 
 
 def _by_split(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -249,20 +224,3 @@ def _versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
-
-
-def _q_short(cell: Cell) -> str:
-    """The text of a matrix cell: q in two or three characters; x crashed, - missing."""
-    if not cell.episode.present:
-        return "x" if cell.episode.status == "crashed" else "\N{EN DASH}"
-    return {0.0: "0", 1.0: "1"}.get(cell.episode.q, f"{cell.episode.q:.2f}".lstrip("0"))
-
-
-def _describe(cell: Cell) -> str:
-    episode = cell.episode
-    text = f"instance {episode.instance_id}, rollout {episode.rollout_id}: {episode.status}"
-    if episode.status in ABSENT:
-        return f"{text} ({episode.reason})" if episode.reason else text
-    steps = f", {episode.steps} steps" if episode.steps is not None else ""
-    reason = f" ({episode.reason})" if episode.reason else ""
-    return f"{text}{reason}, q {episode.q:.2f}{steps}"

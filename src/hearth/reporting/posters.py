@@ -23,11 +23,13 @@ def write_poster(video: Path, path: Path) -> None:
     try:
         with av.open(str(video)) as container:
             stream = container.streams.video[0]
-            wanted = int(_POSITION * stream.frames)
+            wanted = int(_POSITION * (stream.duration or 0))
+            # From the key frame before it: decoding from the start takes seconds on a long film.
+            container.seek(wanted, stream=stream)
             shown = None
-            for index, frame in enumerate(container.decode(stream)):
+            for frame in container.decode(stream):
                 shown = frame
-                if index >= wanted:
+                if frame.pts is not None and frame.pts >= wanted:
                     break
     except (FFmpegError, IndexError, OSError) as error:
         raise DataError(f"cannot show video {video}: {error}") from error

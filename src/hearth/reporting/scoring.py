@@ -9,7 +9,7 @@ time limit: 2 and 1.5 mean human lengths.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,7 +116,7 @@ def by_instance(result: TaskResult, score: Score) -> np.ndarray:
     groups: dict[int, list[float]] = {}
     for episode in result.episodes:
         groups.setdefault(episode.instance_id, []).append(score(episode))
-    return np.array([np.mean(values) for _, values in sorted(groups.items())])
+    return _means(groups)
 
 
 def strata(evaluation: Evaluation, score: Score) -> list[np.ndarray]:
@@ -146,5 +146,10 @@ def paired_differences(
                 change = score(episode) - other[episode.key]
                 groups.setdefault(episode.instance_id, []).append(change)
         if groups:
-            differences[task] = np.array([np.mean(v) for _, v in sorted(groups.items())])
+            differences[task] = _means(groups)
     return differences
+
+
+def _means(groups: Mapping[int, Sequence[float]]) -> np.ndarray:
+    """The mean of each group, by rising key. (np.mean of a few numbers costs ten times a sum.)"""
+    return np.array([sum(values) / len(values) for _, values in sorted(groups.items())])

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from hearth.core.errors import EvaluationError
 from hearth.core.files import write_text
 from hearth.core.sections import ReportSettings
+from hearth.reporting import wording
 from hearth.reporting.cells import (
     COMPARISON_COLUMNS,
+    FAILURE_COLUMNS,
     Cells,
     comparison_cells,
     csv_text,
+    failure_cells,
     reference_cells,
     row_cells,
     write_parquet,
@@ -33,6 +37,7 @@ def write_leaderboard(
     report: ReportSettings,
     seed: int,
     benchmark: str | None = None,
+    human_lengths: Mapping[str, float] | None = None,
 ) -> Leaderboard:
     """Merge, score and write ``<root>/leaderboard/``; the same inputs give the same bytes.
 
@@ -45,6 +50,7 @@ def write_leaderboard(
         report: title, baseline, bootstrap samples, confidence.
         seed: the experiment's seed.
         benchmark: whose published results stand beside ours; None: none.
+        human_lengths: mean human length of each task, which orders the heat map of episodes.
 
     Raises:
         EvaluationError: no evaluation or no task was named.
@@ -53,7 +59,9 @@ def write_leaderboard(
 
     if not evaluations or not tasks:
         raise EvaluationError("a leaderboard needs at least one evaluation and one task")
-    leaderboard = build_leaderboard(root, evaluations, tasks, report, seed, benchmark)
+    leaderboard = build_leaderboard(
+        root, evaluations, tasks, report, seed, benchmark, human_lengths
+    )
     folder = leaderboard.folder
     _write(folder, "tasks", [row_cells(row) for row in leaderboard.task_rows])
     lines = [row_cells(row) for row in leaderboard.rows]
@@ -63,6 +71,13 @@ def write_leaderboard(
     level = 1.0 - leaderboard.confidence
     pairs = [comparison_cells(c, compared, level) for c in (*compared.pairs, *compared.tasks)]
     _write(folder, "comparisons", pairs, COMPARISON_COLUMNS)
+    failures = [
+        failure_cells(labels, reason)
+        for labels in leaderboard.labels
+        if labels.labelled
+        for reason in leaderboard.reasons
+    ]
+    _write(folder, "failures", failures, FAILURE_COLUMNS)
     write_text(folder / "leaderboard.md", markdown(leaderboard, report.title))
     write_page(Path(root), leaderboard, report)
     return leaderboard
@@ -110,15 +125,11 @@ def print_table(leaderboard: Leaderboard, console: Console | None = None) -> Non
 
 
 def _interval_text(value: Interval) -> str:
-    if value.low is None or value.high is None:
-        return f"{value.estimate:.3f}"
-    return f"{value.estimate:.3f}\n\\[{value.low:.3f}, {value.high:.3f}]"
+    return f"{wording.figure(value)}\n{escape(wording.brackets(value))}".rstrip()
 
 
 def _difference_text(value: Difference | None) -> str:
     if value is None:
         return ""
-    text = f"{value.estimate:+.3f}, p = {value.p_value:.2g}"
-    if value.low is not None and value.high is not None:
-        text += f"\n\\[{value.low:+.3f}, {value.high:+.3f}]"
-    return text
+    head = f"{wording.figure(value)}, p = {value.p_value:.2g}"
+    return f"{head}\n{escape(wording.brackets(value))}".rstrip()

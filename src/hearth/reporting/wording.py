@@ -1,4 +1,4 @@
-"""Numbers and names as the page words them."""
+"""Numbers and names as page, Markdown and terminal word them."""
 
 from __future__ import annotations
 
@@ -26,6 +26,23 @@ def limits(value: Interval | Difference, unit: str = "score") -> str:
         return "no interval"
     text = {"score": score, "signed": signed, "percent": percent}[unit]
     return f"{text(value.low)} to {text(value.high)}"
+
+
+def figure(value: Interval | Difference) -> str:
+    """The estimate for plain text; a difference carries its sign."""
+    return f"{value.estimate:{_sign(value)}.3f}"
+
+
+def brackets(value: Interval | Difference) -> str:
+    """The limits for plain text, e.g. "[0.312, 0.498]"; empty where there are none."""
+    if value.low is None or value.high is None:
+        return ""
+    sign = _sign(value)
+    return f"[{value.low:{sign}.3f}, {value.high:{sign}.3f}]"
+
+
+def _sign(value: Interval | Difference) -> str:
+    return "+" if isinstance(value, Difference) else ""
 
 
 def point(value: object, attribute: str) -> Interval:

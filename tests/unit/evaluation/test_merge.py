@@ -55,6 +55,19 @@ def test_missing_and_crashed_episodes_score_zero_and_stay_in_the_denominator(set
     assert read_json(Results.of(made).merged_result("trained", TASK)) == merged
 
 
+def test_goal_literals_are_merged_and_impossible_ones_make_a_result_missing(settings):
+    made = settings(instances=3)
+    goals = [{"text": "open door", "initially": False, "now": True}]
+    for instance, values in ((301, goals), (302, [{"text": "open door"}]), (303, [1])):
+        write_result(made, instance)
+        path = Results.of(made).episode("trained", TASK, instance, 0)
+        write_json(path, read_json(path) | {"goals": values})
+    first, *others = merge_task(made, "trained", TASK)["episodes"]
+    assert first["goals"] == goals
+    for episode in others:
+        assert episode["status"] == "missing" and "cannot be read" in episode["reason"]
+
+
 def test_a_result_of_another_policy_or_configuration_is_missing(settings):
     made = settings(instances=2)
     write_result(made, 301, policy_hash="another")

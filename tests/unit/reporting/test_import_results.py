@@ -216,4 +216,5 @@ def test_the_command_puts_a_folder_on_the_table(tmp_path, folder, capsys):
     assert "1,comet,comet,public,1,10,1.000000" in table.read_text()
     page = (table.parent / "index.html").read_text()
     assert "unknown instance 999" in page
-    assert f"../evaluation/comet/official/json/{RADIO}_301_0.json" in page
+    episodes = (table.parent / "data" / "episodes-comet.js").read_text()
+    assert f"../evaluation/comet/official/json/{RADIO}_301_0.json" in episodes

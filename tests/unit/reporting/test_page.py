@@ -103,8 +103,9 @@ def test_every_link_leads_to_a_file_or_a_section(root):
 def test_text_is_escaped_and_says_what_happened(root):
     text, _ = read_page(root)
     assert "<h1>Radio &amp; &lt;trash&gt;</h1>" in text
-    assert "crashed (signal &lt;11&gt;)" in text
     assert "signal <11>" not in text
+    data = (root / "leaderboard" / "data" / "episodes-trained.js").read_text()
+    assert "crashed (signal <11>)" in data  # the page's script sets it as text, never as markup
     assert "INCOMPLETE: 1 crashed, 1 task without a result" in text
     assert "evaluation/trained/trash.json does not exist" in text
     assert str(root) not in text  # the page is the same on every machine
@@ -154,6 +155,24 @@ def test_figures_of_the_data_are_shown_where_they_were_drawn(tmp_path):
     assert not any("tokens" in link for link in page.links)
 
 
+def test_mixing_weights_of_a_run_are_drawn_from_its_bundle(tmp_path):
+    write_scores(tmp_path, "one", "radio", [1.0, 0.5])
+    for run in ("main", "plain", "broken"):
+        write_events(Results(tmp_path).tensorboard(run), [(1, {"total": 1.0})], "")
+        Results(tmp_path).bundle(run).mkdir(parents=True)
+    weights = {f"kv_mixing/{name}_weights": np.eye(2, 3) for name in ("key", "value")}
+    np.savez(Results(tmp_path).bundle("main") / "parameters.npz", **weights)
+    np.savez(Results(tmp_path).bundle("plain") / "parameters.npz", other=np.zeros(1))
+    (Results(tmp_path).bundle("broken") / "parameters.npz").write_bytes(b"half")
+    write_leaderboard(tmp_path, ["one"], ["radio"], ReportSettings(bootstrap_samples=100), seed=0)
+    text, page = read_page(tmp_path)
+    assert {link for link in page.links if "mixing" in link} == {
+        "figures/mixing-main-light.svg", "figures/mixing-main-dark.svg",
+    }  # fmt: skip
+    assert "cannot read runs/broken/policy/parameters.npz" in text
+    assert "figures/training-broken-light.svg" in page.links
+
+
 def test_figures_of_evaluations_that_are_gone_are_removed(tmp_path):
     write_scores(tmp_path, "one", "radio", [1.0, 0.5])
     write_scores(tmp_path, "two", "radio", [1.0, 0.5])
@@ -161,9 +180,7 @@ def test_figures_of_evaluations_that_are_gone_are_removed(tmp_path):
     write_leaderboard(tmp_path, ["one", "two"], ["radio"], report, seed=0)
     write_leaderboard(tmp_path, ["one"], ["radio"], report, seed=0)
     names = {path.name for path in (tmp_path / "leaderboard" / "figures").iterdir()}
-    assert names == {
-        "scores-light.svg", "scores-dark.svg", "episodes-one-light.svg", "episodes-one-dark.svg",
-    }  # fmt: skip
+    assert names == {"scores-light.svg", "episodes-one-light.svg"}
 
 
 def test_a_damaged_video_and_event_file_are_faults_not_failures(tmp_path):

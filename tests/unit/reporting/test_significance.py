@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
 
 from hearth.reporting.significance import compact_letters, holm, instances_to_settle, noise
 
@@ -63,6 +65,14 @@ def test_instances_to_settle_is_the_textbook_sample_size():
     assert instances_to_settle([values(0.5, 1.0, 10)], 0.2, 0.05) == 24
     # Two tasks with the same spread share the instances.
     assert instances_to_settle([values(0.5, 1.0, 10)] * 2, 0.2, 0.05) == 14
+
+
+@pytest.mark.parametrize("level", [0.05, 0.01, 0.2])
+@pytest.mark.parametrize("effect", [0.005, 0.021, 0.18, 0.5, 0.97, 1.6, 2.0])
+def test_instances_to_settle_is_that_of_statsmodels(effect, level):
+    solved = TTestPower().solve_power(effect_size=effect, alpha=level, power=0.8)
+    needed = math.ceil(float(np.asarray(solved).item()))
+    assert instances_to_settle([values(effect, 1.0, 4)], 0.5, level) == max(1, needed - 4)
 
 
 @pytest.mark.parametrize(

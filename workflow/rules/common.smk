@@ -52,6 +52,7 @@ localrules:
     train,
     evaluate,
     leaderboard,
+    ablations,
 
 
 def dataset_index(task):

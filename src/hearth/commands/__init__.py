@@ -1,6 +1,7 @@
 """The commands of the command line, one module per stage; part of the `cli` layer."""
 
 from hearth.commands import (
+    ablations,
     cluster,
     data,
     demonstrations,
@@ -27,5 +28,6 @@ ALL = (
     *launch.COMMANDS,
     *cluster.COMMANDS,
     *report.COMMANDS,
+    *ablations.COMMANDS,
     *status.COMMANDS,
 )

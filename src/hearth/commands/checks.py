@@ -18,6 +18,6 @@ def benchmark_of(settings: Settings) -> Benchmark:
     select_tasks(settings, benchmark.task_names)
     for run in settings.runs.values():
         check_cameras(run, benchmark.cameras)
-    for runtime in (settings.runtime, *map(settings.runtime_for, settings.evaluations)):
+    for runtime in (settings.runtime, *map(settings.runtime_for, settings.evaluation_names)):
         check_rules(runtime, benchmark)
     return benchmark

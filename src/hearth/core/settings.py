@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from hearth.core.ablations import AblationSettings
 from hearth.core.errors import SettingsError, choices
 from hearth.core.files import hash_json, write_text
 from hearth.core.launching import LauncherSettings
@@ -44,6 +45,7 @@ class Settings(Section):
     runs: dict[Name, RunSettings] = Field(default_factory=dict)
     runtime: RuntimeSettings = RuntimeSettings()
     evaluations: dict[Name, EvaluationSettings] = Field(default_factory=dict)
+    ablations: AblationSettings | None = None
     report: ReportSettings = ReportSettings()
     launcher: LauncherSettings = LauncherSettings()
 
@@ -56,7 +58,8 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Settings:
-        for name in self.evaluations:
+        self._check_ablations()
+        for name in self.evaluation_names:
             runtime = self.runtime_for(name)
             used = runtime.actions_to_execute + runtime.actions_to_keep
             if used > self.statistics.horizon:
@@ -65,7 +68,7 @@ class Settings(Section):
                     f"actions_to_keep {runtime.actions_to_keep} = {used} exceeds the horizon "
                     f"{self.statistics.horizon}"
                 )
-            policy = self.evaluations[name].policy
+            policy = self.evaluation(name).policy
             for run in [policy] if isinstance(policy, str) else policy.values():
                 if run != "expert" and run not in self.runs:
                     valid = [*self.runs, "expert"]
@@ -84,6 +87,34 @@ class Settings(Section):
             )
         return self
 
+    def _check_ablations(self) -> None:
+        if self.ablations is None:
+            return
+        base = self.ablations.base
+        if base not in self.evaluations:
+            raise ValueError(f"ablations.base '{base}': {choices(base, self.evaluations)}")
+        policy = self.evaluations[base].policy
+        if "expert" in ([policy] if isinstance(policy, str) else policy.values()):
+            raise ValueError(
+                f"ablations.base '{base}' is played by the scripted expert, which has no runtime; "
+                "choose an evaluation of a trained run"
+            )
+        for name in self.ablations.variants:
+            if name in self.evaluations:
+                raise ValueError(
+                    f"ablations.variants.{name}: an evaluation has this name; choose another"
+                )
+            if self.runtime_for(name) == self.runtime_for(base):
+                raise ValueError(
+                    f"ablations.variants.{name} = {self.ablations.variants[name]} changes nothing "
+                    f"of evaluation '{base}'; valid are other values than its own"
+                )
+
+    @property
+    def evaluation_names(self) -> tuple[str, ...]:
+        """Every named evaluation, those of the ablations last."""
+        return (*self.evaluations, *(self.ablations.variants if self.ablations else ()))
+
     @property
     def uses_tokenizer(self) -> bool:
         """Whether training predicts FAST tokens."""
@@ -101,9 +132,17 @@ class Settings(Section):
         return self.model_copy(update={"model": ModelSettings.model_validate(values)})
 
     def evaluation(self, name: str) -> EvaluationSettings:
-        """The settings of an evaluation, or an error that lists them."""
+        """The settings of an evaluation or ablation, or an error that lists them.
+
+        An ablation is its base with other runtime overrides, so that it has the same episodes.
+        """
+        if self.ablations is not None and name in self.ablations.variants:
+            base = self.evaluations[self.ablations.base]
+            runtime = {**base.runtime, **self.ablations.variants[name]}
+            return base.model_copy(update={"runtime": runtime})
         if name not in self.evaluations:
-            raise SettingsError(f"unknown evaluation '{name}': {choices(name, self.evaluations)}")
+            valid = self.evaluation_names
+            raise SettingsError(f"unknown evaluation '{name}': {choices(name, valid)}")
         return self.evaluations[name]
 
     def runtime_for(self, evaluation: str) -> RuntimeSettings:

@@ -47,7 +47,7 @@ def status(settings: Settings, benchmark: Benchmark, tasks: Sequence[str]) -> li
     """A line per run and per evaluated task, in the order of the settings."""
     jobs, trouble = _queue(settings)
     lines = [_training(settings, run, jobs) for run in settings.runs]
-    for evaluation in settings.evaluations:
+    for evaluation in settings.evaluation_names:
         lines += [_evaluation(settings, benchmark, evaluation, task, jobs) for task in tasks]
     return [*lines, Line("queue", "", -1, -1, note=trouble)] if trouble else lines
 

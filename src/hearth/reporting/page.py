@@ -16,6 +16,8 @@ from hearth.core.files import read_json, write_text
 from hearth.core.results import Results
 from hearth.core.sections import ReportSettings
 from hearth.reporting import figures, wording
+from hearth.reporting.ablation_figure import draw_ablations
+from hearth.reporting.ablations import Ablations
 from hearth.reporting.curves import read_curves
 from hearth.reporting.data_figures import drawn_figures
 from hearth.reporting.leaderboard import Leaderboard, Row, gap_text
@@ -47,11 +49,18 @@ class Clip:
     poster: str
 
 
-def write_page(root: Path, leaderboard: Leaderboard, report: ReportSettings) -> None:
+def write_page(
+    root: Path,
+    leaderboard: Leaderboard,
+    report: ReportSettings,
+    ablations: Ablations | None = None,
+) -> None:
     """Write the figures and then ``index.html``, which links to them, below the leaderboard."""
     faults = list(leaderboard.faults)
     folder = leaderboard.folder / "figures"
     runs, kept = _write_figures(root, leaderboard, faults)
+    if ablations:
+        kept |= set(figures.write_figure(folder, "ablations", draw_ablations(ablations)))
     main = main_evaluation(leaderboard)
     matrices = {
         evaluation.name: _matrix(root, leaderboard.folder, evaluation)
@@ -63,6 +72,8 @@ def write_page(root: Path, leaderboard: Leaderboard, report: ReportSettings) -> 
     html = template.render(
         title=report.title,
         board=leaderboard,
+        ablations=ablations,
+        ablation_scale=_difference_scale(ablations.board) if ablations else 1.0,
         splits=_by_split(leaderboard.rows),
         tasks=_by_task(leaderboard.task_rows),
         summary=_summary(leaderboard, main),

@@ -9,9 +9,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from hearth.core.ablations import AblationSettings
 from hearth.core.errors import EvaluationError
 from hearth.core.files import write_text
 from hearth.core.sections import ReportSettings
+from hearth.reporting.ablations import build_ablations
 from hearth.reporting.cells import (
     COMPARISON_COLUMNS,
     Cells,
@@ -33,6 +35,7 @@ def write_leaderboard(
     report: ReportSettings,
     seed: int,
     benchmark: str | None = None,
+    ablations: AblationSettings | None = None,
 ) -> Leaderboard:
     """Merge, score and write ``<root>/leaderboard/``; the same inputs give the same bytes.
 
@@ -45,6 +48,7 @@ def write_leaderboard(
         report: title, baseline, bootstrap samples, confidence.
         seed: the experiment's seed.
         benchmark: whose published results stand beside ours; None: none.
+        ablations: those to show on the page; None: none.
 
     Raises:
         EvaluationError: no evaluation or no task was named.
@@ -64,7 +68,8 @@ def write_leaderboard(
     pairs = [comparison_cells(c, compared, level) for c in (*compared.pairs, *compared.tasks)]
     _write(folder, "comparisons", pairs, COMPARISON_COLUMNS)
     write_text(folder / "leaderboard.md", markdown(leaderboard, report.title))
-    write_page(Path(root), leaderboard, report)
+    ablated = build_ablations(root, ablations, tasks, report, seed) if ablations else None
+    write_page(Path(root), leaderboard, report, ablated)
     return leaderboard
 
 

@@ -321,6 +321,9 @@ class EvaluationSettings(Section):
     step_timeout_seconds: PositiveFloat = 120.0  # during an episode
     video: bool = True
     video_size: PositiveInt = 224
+    # Stages, corrections and overlap errors of every prediction, beside the episode's result.
+    trace: bool = True
+    trace_chunk_pairs: NonNegativeInt = 4  # of whole chunks in it, spread over the episode
 
     @field_validator("runtime")
     @classmethod

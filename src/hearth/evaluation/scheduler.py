@@ -17,6 +17,7 @@ from hearth.core.results import Results
 from hearth.core.sections import EvaluationSettings
 from hearth.core.seeds import integer
 from hearth.core.settings import Settings
+from hearth.core.traces import trace_path
 from hearth.evaluation import identity
 from hearth.evaluation.episode import EpisodeJob, crashed_result
 from hearth.evaluation.processes import PolicyServer, WorkerProcess, describe_exit
@@ -129,6 +130,7 @@ class Scheduler:
             # Shorter than the watchdog, so that a hanging server is told from a hanging simulator.
             answer_seconds=0.8 * self.wanted.step_timeout_seconds,
             steps_ahead=executed_steps(runtime.actions_to_execute, runtime.compression),
+            trace_chunk_pairs=self.wanted.trace_chunk_pairs if self.wanted.trace else None,
         )
 
     def _assign(self) -> None:
@@ -276,7 +278,8 @@ class Scheduler:
             self.pending.appendleft(episode)
             return
         path = self._path(episode)
-        path.with_suffix(".mp4").unlink(missing_ok=True)
+        for stale in (path.with_suffix(".mp4"), trace_path(path)):
+            stale.unlink(missing_ok=True)
         result = crashed_result(self._job(episode), reason, log)
         identity.publish(path, {**result, "provenance": self._provenance(episode)})
         self.beat.release(self._claim(episode))

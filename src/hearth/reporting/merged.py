@@ -31,6 +31,7 @@ class Episode:
             for a part that never moved.
         video: path relative to the results root, None without one.
         record: the same for the result file, where it has a place of its own.
+        trace: the same for what the policy predicted (`hearth.core.traces`).
         reason: why a crashed or missing episode has no result.
     """
 
@@ -43,6 +44,7 @@ class Episode:
     normalized_distance: Mapping[str, float] = field(default_factory=dict)
     video: str | None = None
     record: str | None = None
+    trace: str | None = None
     reason: str = ""
 
     @property
@@ -248,6 +250,7 @@ def _episode(item: dict[str, Any]) -> Episode:
         },
         video=item.get("video"),
         record=item.get("record"),
+        trace=item.get("trace"),
         reason=str(item.get("reason") or ""),
     )
 

@@ -38,6 +38,7 @@ class Cell:
     link: str | None
     record: str | None
     video: str | None
+    trace: str | None
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,8 @@ def _cell(root: Path, evaluation: str, task: str, episode: Episode) -> Cell:
     has_video = episode.video is not None and (root / episode.video).is_file()
     video = f"../{episode.video}" if has_video else None
     kind = figures.episode_kind(episode)
-    return Cell(episode, kind, link=video or record, record=record, video=video)
+    trace = f"../{episode.trace}" if episode.trace else None
+    return Cell(episode, kind, link=video or record, record=record, video=video, trace=trace)
 
 
 def _clips(

@@ -16,6 +16,7 @@ document.addEventListener("click", (event) => {
     film.src = square.dataset.video;
     film.play().catch(() => {}); // a browser may refuse to start by itself; the controls remain
   }
+  traceFigures.show(viewer.querySelector(".trace"), square.dataset.trace, film);
   viewer.showModal();
 });
 viewer.addEventListener("close", () => { film.pause(); film.removeAttribute("src"); film.load(); });

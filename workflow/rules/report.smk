@@ -2,7 +2,9 @@
 
 # The full system and its variants; none unless the experiment has the section.
 ABLATED = (
-    [SETTINGS.ablations.base, *SETTINGS.ablations.variants] if SETTINGS.ablations else []
+    [SETTINGS.ablations.base, *SETTINGS.ablations.variants]
+    if SETTINGS.ablations
+    else []
 )
 
 

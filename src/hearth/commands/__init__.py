@@ -12,6 +12,7 @@ from hearth.commands import (
     statistics,
     status,
     tokenizer,
+    trace,
     train,
     weights,
 )
@@ -29,5 +30,6 @@ ALL = (
     *cluster.COMMANDS,
     *report.COMMANDS,
     *ablations.COMMANDS,
+    *trace.COMMANDS,
     *status.COMMANDS,
 )

@@ -51,9 +51,7 @@ def _print(ablations: Ablations) -> None:
     from rich.table import Table
 
     console = Console(width=None if Console().is_terminal else 120)
-    table = Table(
-        title=f"Ablations of {ablations.base}", title_justify="left", box=box.SIMPLE_HEAD
-    )
+    table = Table(title=f"Ablations of {ablations.base}", title_justify="left", box=box.SIMPLE_HEAD)
     for name in ("evaluation", "overrides"):
         table.add_column(name)
     for name in ("q", "difference", "p (Holm)"):

@@ -33,11 +33,11 @@ def draw_ablations(ablations: Ablations) -> Callable[[str], Figure]:
         axes.grid(axis="x", linewidth=0.6)
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
-        percent = f"{100 * ablations.level:.3g} %"
+        apart = f"told apart at {100 * ablations.level:.3g} %"
         marks = [
-            Line2D([], [], marker="o", linestyle="none", color="C0", label=f"told apart ({percent})"),
-            Line2D([], [], marker="o", linestyle="none", color="C0", fillstyle="none", label="not"),
-        ]  # fmt: skip
+            Line2D([], [], marker="o", ls="none", color="C0", label=apart),
+            Line2D([], [], marker="o", ls="none", color="C0", fillstyle="none", label="not"),
+        ]
         figure.legend(handles=marks, loc="outside upper left", ncols=2)
         return figure
 

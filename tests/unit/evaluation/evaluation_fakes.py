@@ -170,8 +170,9 @@ def main() -> None:
     (folder() / "server_pid").write_text(str(os.getpid()))
     if (folder() / "server_start").exists():
         sys.exit("the server has no memory left")
+    policy = PlanningPolicy if (folder() / "planning").exists() else CountingPolicy
     serve(
-        PlanningPolicy if (folder() / "planning").exists() else CountingPolicy, "127.0.0.1", options.port,
+        policy, "127.0.0.1", options.port,
         metadata={"device": "fake"}, ready_file=options.ready_file,
     )  # fmt: skip
 

@@ -118,7 +118,9 @@ def test_a_variant_without_results_stands_there_without_a_difference(root):
 def test_the_page_shows_them_where_the_experiment_has_them(root):
     write_leaderboard(root, ["full"], TASKS, REPORT, seed=0)
     page = (root / "leaderboard/index.html").read_text()
-    assert "ablations" not in page and not (root / "leaderboard/figures/ablations-light.svg").exists()
+    assert (
+        "ablations" not in page and not (root / "leaderboard/figures/ablations-light.svg").exists()
+    )
     write_ablations(root, SETTINGS, TASKS, REPORT, seed=0)
     write_leaderboard(root, ["full"], TASKS, REPORT, seed=0, ablations=SETTINGS)
     page = (root / "leaderboard/index.html").read_text()

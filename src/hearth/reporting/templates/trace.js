@@ -64,7 +64,7 @@ const traceFigures = (() => {
     const other = raw.filter((value, i) => value !== voted[i]).length;
     const opening = opened.filter((hands) => hands.length).length;
     const label = `Stages 0 to ${trace.stages - 1} over ${seconds(trace.steps).toFixed(1)} s: the vote ends at ${stage.at(-1)}; ` +
-      `${other} of ${raw.length} predictions name another stage than the vote; ${opening} corrections open a hand.`;
+      `${other} of ${raw.length} predictions name another stage than the vote; corrections that open a hand: ${opening}.`;
     const { root, put, x, y, bottom } = plot(150, [0, seconds(trace.steps)], [-0.4, trace.stages - 0.6], "seconds", label, true);
     raw.forEach((value, i) => put("circle", { class: value === voted[i] ? "raw" : "raw other", cx: x(seconds(step[i])), cy: y(value), r: 2.6 }));
     const path = stage.map((value, i) => `${i ? "H" : "M"}${x(seconds(step[i]))}${i ? "V" : " "}${y(value)}`).join("");

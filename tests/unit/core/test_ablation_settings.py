@@ -40,11 +40,8 @@ def test_the_shipped_ablations_fit_their_experiments(experiment: str, overlay: s
     assert settings.ablations is not None
     base = settings.ablations.base
     for name in settings.ablations.variants:
-        changed = {
-            key
-            for key, value in settings.runtime_for(name).model_dump().items()
-            if value != getattr(settings.runtime_for(base), key)
-        }
+        full, variant = (settings.runtime_for(each).model_dump() for each in (base, name))
+        changed = {key for key in full if full[key] != variant[key]}
         assert changed == set(settings.ablations.variants[name])  # one part of the runtime each
         assert len(changed) == 1
 

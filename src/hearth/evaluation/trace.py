@@ -85,5 +85,5 @@ class TraceRecorder:
         }
 
 
-def _plain(chunk: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(chunk: dict[str, Any]) -> dict[str, Any]:
     return chunk | {key: chunk[key].round(_DIGITS).tolist() for key in _ARRAYS}

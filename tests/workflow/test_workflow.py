@@ -75,6 +75,16 @@ def test_an_edited_benchmark_fact_reruns_what_depends_on_it(
     assert finished.planned(overrides=f"benchmark={edited}") == expected
 
 
+def test_ablations_are_planned_only_where_the_experiment_has_them(finished: Workflow) -> None:
+    section = "ablations.base=trained ablations.variants.blind.inpainting=false"
+    assert finished.planned(overrides=section) == {"evaluate", "ablations", "leaderboard"}
+    target = str(finished.results / "leaderboard/ablations.csv")
+    # Nothing but the variant lacks: the full system has been played.
+    assert finished.planned(target, overrides=section) == {"evaluate", "ablations"}
+    result = finished.run("-n", overrides=f"{section} ablations.variants.same.inpainting=true")
+    assert result.returncode != 0 and "changes nothing" in result.stdout + result.stderr
+
+
 def test_an_evaluation_setting_touches_only_its_evaluation(finished: Workflow) -> None:
     target = str(finished.results / f"evaluation/trained/{TASK}.json")
     assert finished.planned(target, overrides="evaluations.expert.rollouts=2") == set()

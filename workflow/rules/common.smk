@@ -71,6 +71,7 @@ localrules:
     task_groups,
     evaluate,
     leaderboard,
+    ablations,
 
 
 def dataset_index(task):

@@ -1,5 +1,36 @@
 # Tables, figures and the page.
 
+# The full system and its variants; none unless the experiment has the section.
+ABLATED = (
+    [SETTINGS.ablations.base, *SETTINGS.ablations.variants]
+    if SETTINGS.ablations
+    else []
+)
+
+
+rule ablations:
+    input:
+        expand(
+            RESULTS.task_result("{evaluation}", "{task}"),
+            evaluation=ABLATED,
+            task=TASKS,
+        ),
+    output:
+        RESULTS.leaderboard / "ablations.csv",
+        RESULTS.leaderboard / "ablations-light.svg",
+        RESULTS.leaderboard / "ablations-dark.svg",
+    log:
+        RESULTS.log("report", "ablations"),
+    conda:
+        "../envs/hearth.yaml"
+    resources:
+        settings=FROZEN,
+    params:
+        section=SETTINGS.report.model_dump(mode="json"),
+        ablations=SETTINGS.ablations and SETTINGS.ablations.model_dump(mode="json"),
+    shell:
+        "hearth ablations --config {resources.settings} 2>&1 | tee -i {log}"
+
 
 rule leaderboard:
     input:
@@ -8,6 +39,7 @@ rule leaderboard:
             evaluation=SETTINGS.evaluations,
             task=TASKS,
         ),
+        rules.ablations.output if ABLATED else [],
         # What `hearth import-results` brought in stands on the same tables.
         [RESULTS.imported(name) for name in RESULTS.imported_evaluations()],
         # So do the failure labels that people saved.

@@ -89,6 +89,15 @@ class Robot(_Facts):
         return self.actions[-1].stop
 
     @cached_property
+    def action_names(self) -> tuple[str, ...]:
+        """A name per action dimension: its index and its group, e.g. "7 left arm"."""
+        return tuple(
+            f"{dimension} {group.name.replace('_', ' ')}"
+            for group in self.actions
+            for dimension in range(group.start, group.stop)
+        )
+
+    @cached_property
     def lower(self) -> np.ndarray:
         """Lower action limits, float64[action_width]."""
         return np.concatenate([group.lower for group in self.actions])

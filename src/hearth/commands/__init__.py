@@ -1,6 +1,7 @@
 """The commands of the command line, one module per stage; part of the `cli` layer."""
 
 from hearth.commands import (
+    ablations,
     cluster,
     data,
     demonstrations,
@@ -12,6 +13,7 @@ from hearth.commands import (
     statistics,
     status,
     tokenizer,
+    trace,
     train,
     weights,
 )
@@ -29,5 +31,7 @@ ALL = (
     *launch.COMMANDS,
     *cluster.COMMANDS,
     *report.COMMANDS,
+    *ablations.COMMANDS,
+    *trace.COMMANDS,
     *status.COMMANDS,
 )

@@ -25,6 +25,6 @@ def benchmark_of(settings: Settings) -> Benchmark:
     for name in settings.run_names:
         check_cameras(settings.run(name), benchmark.cameras)
     check_tasks(settings, benchmark.task_names)
-    for runtime in (settings.runtime, *map(settings.runtime_for, settings.evaluations)):
+    for runtime in (settings.runtime, *map(settings.runtime_for, settings.evaluation_names)):
         check_rules(runtime, benchmark)
     return benchmark

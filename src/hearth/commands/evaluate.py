@@ -28,7 +28,7 @@ def _add_evaluate(subparsers: Any) -> None:
     parser = add_command(
         subparsers, "evaluate", "run an evaluation's episodes and merge them", evaluate_in_place
     )
-    parser.add_argument("--evaluation", required=True, help="a name below 'evaluations'")
+    parser.add_argument("--evaluation", required=True, help="an evaluation or ablation")
     parser.add_argument("--task", help="one task (default: all of the experiment)")
 
 
@@ -46,7 +46,7 @@ def _add_merge(subparsers: Any) -> None:
     parser = add_command(
         subparsers, "merge", "merge an evaluation's episodes into one result per task", merge
     )
-    parser.add_argument("--evaluation", required=True, help="a name below 'evaluations'")
+    parser.add_argument("--evaluation", required=True, help="an evaluation or ablation")
     parser.add_argument("--task", help="one task (default: all of the experiment)")
 
 

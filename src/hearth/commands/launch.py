@@ -18,7 +18,7 @@ def _add_launch(subparsers: Any) -> None:
     evaluate = add_command(
         stages, "evaluate", "submit the missing episodes of a task, wait, and merge", _evaluate
     )
-    evaluate.add_argument("--evaluation", required=True, help="a name below 'evaluations'")
+    evaluate.add_argument("--evaluation", required=True, help="an evaluation or ablation")
     evaluate.add_argument("--task", required=True, help="a task of the experiment")
 
 

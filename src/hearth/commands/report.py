@@ -28,15 +28,18 @@ def _report(options: argparse.Namespace) -> int:
     tasks = select_tasks(settings, benchmark.task_names)
     results = Results.of(settings)
     if not options.show:
-        for evaluation in settings.evaluations:
+        for evaluation in settings.evaluation_names:
             for task in tasks:
                 ensure_merged(settings, evaluation, task, benchmark)
-    build = build_leaderboard if options.show else write_leaderboard
     evaluations = [*settings.evaluations, *results.imported_evaluations()]
     lengths = {task.name: task.human_length_frames for task in benchmark.tasks}
-    leaderboard = build(
-        results.root, evaluations, tasks, settings.report, settings.seed, benchmark.name, lengths
-    )
+    arguments = (
+        results.root, evaluations, tasks, settings.report, settings.seed, benchmark.name, lengths,
+    )  # fmt: skip
+    if options.show:
+        leaderboard = build_leaderboard(*arguments)
+    else:
+        leaderboard = write_leaderboard(*arguments, ablations=settings.ablations)
     print_table(leaderboard)
     print(f"page: {results.leaderboard / 'index.html'}")
     leaderboard.check_complete(settings.report)

@@ -72,11 +72,6 @@ def _write_figures(results: Results, benchmark: Benchmark, pooled: Pooled) -> No
     from hearth.reporting.figures import write_figure
 
     statistics, folder = pooled.statistics, results.statistics_figures
-    names = [
-        f"{dimension} {group.name.replace('_', ' ')}"
-        for group in benchmark.robot.actions
-        for dimension in range(group.start, group.stop)
-    ]
     actions = np.stack([statistics.action_q01, statistics.action_q99])
     states = np.stack([statistics.state_q01, statistics.state_q99])
 
@@ -86,7 +81,7 @@ def _write_figures(results: Results, benchmark: Benchmark, pooled: Pooled) -> No
     drawings = {
         "correlation": data_figures.draw_correlation(statistics.correlation, statistics.horizon),
         "distributions": data_figures.draw_histograms(
-            names,
+            benchmark.robot.action_names,
             {
                 "delta actions, q01 to q99 marked": (
                     [*map(coarse, pooled.delta_histograms)],

@@ -26,7 +26,7 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def _check_overrides(name: str, overrides: dict[str, Any], section: type[Section]) -> None:
+def check_overrides(name: str, overrides: dict[str, Any], section: type[Section]) -> None:
     """Refuse overrides of a section that it would refuse itself."""
     for key in overrides:
         if key not in section.model_fields:
@@ -215,7 +215,7 @@ class RunSettings(Section):
     @field_validator("model")
     @classmethod
     def _check_model(cls, model: dict[str, Any]) -> dict[str, Any]:
-        _check_overrides("model", model, ModelSettings)
+        check_overrides("model", model, ModelSettings)
         if "fast_vocabulary" in model:
             raise ValueError(
                 "model.fast_vocabulary belongs to the experiment's one tokenizer; set it in the "
@@ -351,11 +351,14 @@ class PlaySettings(Section):
     step_timeout_seconds: PositiveFloat = 120.0  # during an episode
     video: bool = True
     video_size: PositiveInt = 224
+    # Stages, corrections and overlap errors of every prediction, beside the episode's result.
+    trace: bool = True
+    trace_chunk_pairs: NonNegativeInt = 4  # of whole chunks in it, spread over the episode
 
     @field_validator("runtime")
     @classmethod
     def _check_runtime(cls, runtime: dict[str, Any]) -> dict[str, Any]:
-        _check_overrides("runtime", runtime, RuntimeSettings)
+        check_overrides("runtime", runtime, RuntimeSettings)
         return runtime
 
 

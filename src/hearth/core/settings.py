@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from hearth.core.ablations import AblationSettings
 from hearth.core.errors import SettingsError, choices
 from hearth.core.evaluator import EvaluatorSettings
 from hearth.core.files import hash_json, write_text
@@ -48,6 +49,7 @@ class Settings(Section):
     runtime: RuntimeSettings = RuntimeSettings()
     evaluations: dict[Name, EvaluationSettings] = Field(default_factory=dict)
     evaluator: EvaluatorSettings | None = None  # of the challenges; the embedded one needs none
+    ablations: AblationSettings | None = None
     report: ReportSettings = ReportSettings()
     launcher: LauncherSettings = LauncherSettings()
 
@@ -62,7 +64,8 @@ class Settings(Section):
     @model_validator(mode="after")
     def _check(self) -> Settings:
         check_phases(self)
-        for name in self.evaluations:
+        self._check_ablations()
+        for name in self.evaluation_names:
             runtime = self.runtime_for(name)
             used = runtime.actions_to_execute + runtime.actions_to_keep
             if used > self.statistics.horizon:
@@ -71,7 +74,7 @@ class Settings(Section):
                     f"actions_to_keep {runtime.actions_to_keep} = {used} exceeds the horizon "
                     f"{self.statistics.horizon}"
                 )
-            policy = self.evaluations[name].policy
+            policy = self.evaluation(name).policy
             valid = [*self.run_names, "expert", *([FINETUNED] if self.finetuning else [])]
             for run in [policy] if isinstance(policy, str) else policy.values():
                 if run not in valid:
@@ -89,6 +92,34 @@ class Settings(Section):
                 "'demonstrations') or from a folder (data.dataset): give exactly one"
             )
         return self
+
+    def _check_ablations(self) -> None:
+        if self.ablations is None:
+            return
+        base = self.ablations.base
+        if base not in self.evaluations:
+            raise ValueError(f"ablations.base '{base}': {choices(base, self.evaluations)}")
+        policy = self.evaluations[base].policy
+        if "expert" in ([policy] if isinstance(policy, str) else policy.values()):
+            raise ValueError(
+                f"ablations.base '{base}' is played by the scripted expert, which has no runtime; "
+                "choose an evaluation of a trained run"
+            )
+        for name in self.ablations.variants:
+            if name in self.evaluations:
+                raise ValueError(
+                    f"ablations.variants.{name}: an evaluation has this name; choose another"
+                )
+            if self.runtime_for(name) == self.runtime_for(base):
+                raise ValueError(
+                    f"ablations.variants.{name} = {self.ablations.variants[name]} changes nothing "
+                    f"of evaluation '{base}'; valid are other values than its own"
+                )
+
+    @property
+    def evaluation_names(self) -> tuple[str, ...]:
+        """Every named evaluation, those of the ablations last."""
+        return (*self.evaluations, *(self.ablations.variants if self.ablations else ()))
 
     @property
     def uses_tokenizer(self) -> bool:
@@ -116,16 +147,22 @@ class Settings(Section):
         return self.model_copy(update={"model": ModelSettings.model_validate(values)})
 
     def evaluation(self, name: str) -> EvaluationSettings:
-        """The settings of an evaluation, or an error that lists them.
+        """The settings of an evaluation or ablation, or an error that lists them.
 
-        The one that makes the groups of the second phase has a name but stands in no report.
+        An ablation is its base with other runtime overrides, so that it has the same episodes. The
+        evaluation that makes the groups of the second phase has a name but stands in no report.
         """
         if name == VALIDATION and self.finetuning and self.finetuning.validation:
             values = self.finetuning.validation.model_dump()
             policy = self.finetuning.initialise_from
             return EvaluationSettings.model_validate({**values, "policy": policy})
+        if self.ablations is not None and name in self.ablations.variants:
+            base = self.evaluations[self.ablations.base]
+            runtime = {**base.runtime, **self.ablations.variants[name]}
+            return base.model_copy(update={"runtime": runtime})
         if name not in self.evaluations:
-            raise SettingsError(f"unknown evaluation '{name}': {choices(name, self.evaluations)}")
+            valid = self.evaluation_names
+            raise SettingsError(f"unknown evaluation '{name}': {choices(name, valid)}")
         return self.evaluations[name]
 
     def runtime_for(self, evaluation: str) -> RuntimeSettings:
@@ -178,7 +215,7 @@ def _check_finetuning(settings: Settings) -> None:
         except ValidationError as error:
             lines = [f"finetuning.run: {_explain(item)}" for item in error.errors()]
             raise ValueError("\n".join(lines)) from error
-    if VALIDATION in settings.evaluations:
+    if VALIDATION in settings.evaluation_names:
         raise ValueError(f"'{VALIDATION}' names the evaluation of section 'finetuning'")
     for name, evaluation in settings.evaluations.items():
         if wanted.validation and evaluation.split == wanted.validation.split:

@@ -44,14 +44,25 @@ class ServerActor:
         client: the connection.
         steps_ahead: how many planned actions to ask for at once. What the policy has planned does
             not depend on observations in between, so the episode stays the same.
+        on_prediction: called with the steps so far and with what the server tells of each
+            prediction, where it tells.
     """
 
-    def __init__(self, client: PolicyClient, steps_ahead: int = 1) -> None:
+    def __init__(
+        self,
+        client: PolicyClient,
+        steps_ahead: int = 1,
+        on_prediction: Callable[[int, dict[str, Any]], None] | None = None,
+    ) -> None:
         self.client, self.steps_ahead = client, steps_ahead
         self._planned: deque[np.ndarray] = deque()
+        self._steps = 0
+        if on_prediction is not None:
+            client.on_prediction = lambda prediction: on_prediction(self._steps, prediction)
 
     def reset(self, environment: Environment) -> None:
         self._planned.clear()
+        self._steps = 0
         self.client.reset()
 
     @property
@@ -61,6 +72,7 @@ class ServerActor:
     def act(self, observation: Observation, environment: Environment) -> np.ndarray:
         if not self._planned:
             self._planned.extend(self.client.plan(observation, self.steps_ahead))
+        self._steps += 1
         return self._planned.popleft()
 
 

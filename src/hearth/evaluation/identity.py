@@ -21,7 +21,8 @@ STATUSES = ("success", "timeout", "failure", "crashed")  # of a result file
 # What changes how episodes are run or how many, but not what happens in one of them.
 _NOT_IN_HASH = {
     "policy", "split", "instances", "rollouts", "runtime", "workers", "attempts",
-    "start_timeout_seconds", "step_timeout_seconds", "video", "video_size",
+    "start_timeout_seconds", "step_timeout_seconds", "video", "video_size", "trace",
+    "trace_chunk_pairs",
 }  # fmt: skip
 
 Key = tuple[int, int]  # (instance id, rollout id)

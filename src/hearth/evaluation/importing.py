@@ -107,7 +107,7 @@ def _check_name(settings: Settings, results: Results, name: str) -> None:
         raise SettingsError(
             f"--name '{name}': letters, digits, '_', '.', '-', the first a letter or digit"
         ) from error
-    if name in settings.evaluations:
+    if name in settings.evaluation_names:
         raise SettingsError(f"--name '{name}' is an evaluation of this experiment; choose another")
     if results.evaluation(name).exists() and any(results.evaluation(name).iterdir()):
         raise SettingsError(

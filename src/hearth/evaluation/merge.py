@@ -12,6 +12,7 @@ from hearth.core.errors import EvaluationError
 from hearth.core.files import write_text
 from hearth.core.results import Results
 from hearth.core.settings import Settings
+from hearth.core.traces import trace_path
 from hearth.evaluation import identity
 
 _STATUSES = (*identity.STATUSES, "missing")
@@ -153,7 +154,7 @@ def _entry(
         return missing_episode(key, reason)
     if result["status"] == "crashed":
         return {**missing_episode(key, result.get("reason", "")), "status": "crashed"}
-    video = path.with_suffix(".mp4")
+    video, trace = path.with_suffix(".mp4"), trace_path(path)
     record = {}
     if "official" in result:
         file = results.evaluation(evaluation) / result["official"]["file"]
@@ -168,6 +169,7 @@ def _entry(
         "normalized_time": result["time"]["normalized_time"],
         "normalized_agent_distance": result["normalized_agent_distance"],
         "video": video.relative_to(results.root).as_posix() if video.exists() else None,
+        "trace": trace.relative_to(results.root).as_posix() if trace.exists() else None,
         **record,
         "goals": result.get("goals", []),
     }

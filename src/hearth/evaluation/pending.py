@@ -16,6 +16,7 @@ from hearth.core.results import Results
 from hearth.core.sections import EvaluationSettings
 from hearth.core.seeds import integer
 from hearth.core.settings import Settings
+from hearth.core.traces import trace_path
 from hearth.evaluation import identity
 from hearth.evaluation.episode import EpisodeJob, crashed_result
 
@@ -121,7 +122,8 @@ class PendingEpisodes:
                 self._waiting.append(episode)
             return
         path = self.path(episode)
-        path.with_suffix(".mp4").unlink(missing_ok=True)
+        for stale in (path.with_suffix(".mp4"), trace_path(path)):
+            stale.unlink(missing_ok=True)
         result = crashed_result(self.job(episode), reason, log)
         identity.publish(path, {**result, "provenance": self.provenance(episode)})
         self._heartbeat.release(self._claim(episode))

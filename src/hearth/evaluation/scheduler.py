@@ -89,6 +89,7 @@ class Scheduler:
             # Shorter than the watchdog, so that a hanging server is told from a hanging simulator.
             answer_seconds=0.8 * self.wanted.step_timeout_seconds,
             steps_ahead=executed_steps(runtime.actions_to_execute, runtime.compression),
+            trace_chunk_pairs=self.wanted.trace_chunk_pairs if self.wanted.trace else None,
         )
 
     def _assign(self) -> None:

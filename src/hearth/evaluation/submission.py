@@ -80,13 +80,13 @@ def _record(settings: Settings, benchmark: Benchmark, evaluation: str) -> dict[s
     """What was recorded when the official files came in: their hashes, the split, the faults."""
     results = Results.of(settings)
     path = results.imported(evaluation)
-    if not path.is_file() and evaluation in settings.evaluations:
+    if not path.is_file() and evaluation in settings.evaluation_names:
         return _played(settings, benchmark, evaluation)
     if not path.is_file():
         raise EvaluationError(
             f"evaluation '{evaluation}' has no official result files (no {path}); bring the "
             "evaluator's folder in with `hearth import-results`: "
-            + choices(evaluation, [*settings.evaluations, *results.imported_evaluations()])
+            + choices(evaluation, [*settings.evaluation_names, *results.imported_evaluations()])
         )
     record = read_json(path)
     for key in ("benchmark", "split", "rollouts", "files", "faults"):

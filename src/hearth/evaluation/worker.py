@@ -26,9 +26,11 @@ from typing import Any
 from hearth.benchmark import Benchmark
 from hearth.core.errors import HearthError, StorageError
 from hearth.core.lifetime import end_with_parent
+from hearth.core.traces import trace_path, write_trace
 from hearth.evaluation import identity
 from hearth.evaluation.environments import load_factory
 from hearth.evaluation.episode import Actor, EpisodeJob, ExpertActor, ServerActor, run_episode
+from hearth.evaluation.trace import TraceRecorder
 from hearth.serving.client import PolicyClient, ServerLostError
 
 _HEARTBEAT_SECONDS = 0.5
@@ -46,6 +48,7 @@ class Setup:
         expert: the scripted expert acts; otherwise a policy server does.
         answer_seconds: the longest wait for one answer of the policy server.
         steps_ahead: how many planned actions to ask the server for at once.
+        trace_chunk_pairs: the most pairs of chunks in an episode's trace; None writes no trace.
     """
 
     task: str
@@ -55,6 +58,7 @@ class Setup:
     expert: bool
     answer_seconds: float
     steps_ahead: int = 1
+    trace_chunk_pairs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -137,9 +141,9 @@ class Worker:
     def run(self, lines: Iterator[dict[str, Any]]) -> None:
         """Set up from the first line, then play an episode per line."""
         self.setup = Setup(**next(lines))
-        benchmark = Benchmark.model_validate(self.setup.benchmark)
+        self.benchmark = Benchmark.model_validate(self.setup.benchmark)
         factory = load_factory(self.setup.environment)
-        environment = factory(self.setup.task, benchmark, self.setup.image_size)
+        environment = factory(self.setup.task, self.benchmark, self.setup.image_size)
         self.events.send("ready")
         try:
             for line in lines:
@@ -167,17 +171,30 @@ class Worker:
                 host, port, self.setup.answer_seconds, self.setup.answer_seconds
             ) as client:
                 provenance["device"] = client.metadata.get("device")
-                actor = ServerActor(client, self.setup.steps_ahead)
-                result = self._run(environment, actor, job, path)
+                result = self._run_served(environment, client, job, path)
         provenance["end_time"] = _now()
         identity.publish(path, {**result, "provenance": provenance})
         self.events.send("finished", status=result["status"], q=result["q_score"]["final"])
 
+    def _run_served(
+        self, environment: Any, client: PolicyClient, job: EpisodeJob, path: Path
+    ) -> dict[str, Any]:
+        """Play with the policy server, and write what it tells of its predictions."""
+        pairs, steps_ahead = self.setup.trace_chunk_pairs, self.setup.steps_ahead
+        if pairs is None:
+            return self._run(environment, ServerActor(client, steps_ahead), job, path)
+        recorder = TraceRecorder(pairs)
+        result = self._run(environment, ServerActor(client, steps_ahead, recorder.add), job, path)
+        trace = recorder.trace(job, self.benchmark, result["steps"])
+        if trace is not None:
+            write_trace(trace_path(path), trace)
+        return result
+
     def _run(self, environment: Any, actor: Actor, job: EpisodeJob, path: Path) -> dict[str, Any]:
         video = path.with_suffix(".mp4")
-        # A video of an earlier attempt must not stand beside the new result, and an attempt that
+        # What an earlier attempt left must not stand beside the new result, and an attempt that
         # was killed leaves its temporary files.
-        for stale in (video, *path.parent.glob(f".{path.stem}.*.tmp")):
+        for stale in (video, trace_path(path), *path.parent.glob(f".{path.stem}.*.tmp")):
             stale.unlink(missing_ok=True)
         return run_episode(environment, actor, job, video, self.events.step)
 

@@ -49,7 +49,7 @@ def status(settings: Settings, benchmark: Benchmark, tasks: Sequence[str]) -> li
     jobs, trouble = _queue(settings)
     lines = [_training(settings, run, jobs) for run in settings.run_names]
     groups = settings.finetuning and settings.finetuning.validation
-    for evaluation in [*([VALIDATION] if groups else []), *settings.evaluations]:
+    for evaluation in [*([VALIDATION] if groups else []), *settings.evaluation_names]:
         lines += [_evaluation(settings, benchmark, evaluation, task, jobs) for task in tasks]
     return [*lines, Line("queue", "", -1, -1, note=trouble)] if trouble else lines
 

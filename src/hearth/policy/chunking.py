@@ -20,10 +20,12 @@ class Plan:
     Attributes:
         actions: float32[n, D], absolute, executed one a step; then the policy predicts again.
         kept: float32[k, D], absolute, the actions that would have come next.
+        used: how many predicted actions the executed ones come from.
     """
 
     actions: np.ndarray
     kept: np.ndarray
+    used: int
 
 
 def plan(
@@ -46,7 +48,7 @@ def plan(
         chunk[:used], steps, base_velocity, scale_base_velocity=runtime.scale_base_velocity
     )
     kept = chunk[used : used + runtime.actions_to_keep]
-    return Plan(actions.astype(np.float32), kept.astype(np.float32))
+    return Plan(actions.astype(np.float32), kept.astype(np.float32), used)
 
 
 def check_horizon(runtime: RuntimeSettings, horizon: int) -> None:

@@ -14,8 +14,9 @@ from hearth.core.errors import ServingError, choices
 from hearth.core.sections import RuntimeSettings
 from hearth.policy.bundle import Bundle
 from hearth.policy.chunking import absolute_chunk, check_horizon, normalised_targets, plan
-from hearth.policy.correction import closure_table, correct
+from hearth.policy.correction import Correction, closure_table, correct
 from hearth.policy.preprocess import Reading, fingerprint, read_observation, task_index
+from hearth.policy.record import PredictionRecord, overlap_error
 from hearth.policy.rules import Situation, check_rules, decide
 from hearth.policy.runner import PolicyRunner, Prediction, Predictor, Request, Sampling
 from hearth.policy.voting import StageVote, track_stage
@@ -33,6 +34,7 @@ class Episode:
         seed: fixes the noise, from the first observation on.
         predictions: chunks predicted.
         waiting: the state float32[D] of the observation whose prediction is due.
+        record: what the last prediction said and what became of it.
     """
 
     queue: deque[np.ndarray] = field(default_factory=deque)
@@ -42,6 +44,7 @@ class Episode:
     seed: int | None = None
     predictions: int = 0
     waiting: np.ndarray | None = None
+    record: PredictionRecord | None = None
 
 
 class Policy:
@@ -102,6 +105,11 @@ class Policy:
         """Chunks predicted in this episode."""
         return self._episode.predictions
 
+    @property
+    def record(self) -> PredictionRecord | None:
+        """What the last prediction said and what became of it; None before the first."""
+        return self._episode.record
+
     def act(self, observation: Mapping[str, Any]) -> np.ndarray:
         """The next action.
 
@@ -151,25 +159,26 @@ class Policy:
         robot = self.bundle.benchmark.robot
         statistics = self.bundle.statistics
         chunk = absolute_chunk(prediction.actions, state, statistics, statistics.delta)
-        self._track_stage(prediction.stage_logits)
-        chunk = self._corrected(chunk, state)
-        next_plan = plan(
-            chunk, self.runtime, robot.gripper_dimensions, robot.base_velocity_dimensions
-        )
+        raw_stage = self._track_stage(prediction.stage_logits)
+        voted_stage = self.stage
+        correction = self._correction(state)
+        grippers = robot.gripper_dimensions
+        corrected = correct(chunk, state, correction.opened, grippers)
+        next_plan = plan(corrected, self.runtime, grippers, robot.base_velocity_dimensions)
         actions = next_plan.actions
         if self.runtime.clip_actions:
             actions = np.clip(actions, robot.lower, robot.upper).astype(np.float32)
         episode.queue.extend(actions)
+        error = self._overlap_error(prediction, state)
+        episode.record = PredictionRecord(
+            raw_stage, voted_stage, self.stage, correction.opened, error,
+            chunk, actions, next_plan.kept, next_plan.used,
+        )  # fmt: skip
         episode.kept = next_plan.kept
         return episode.queue.popleft()
 
     def _request(self, reading: Reading, seed: int) -> Request:
-        kept = None
-        if self._sampling.keep and self._episode.kept is not None:
-            statistics = self.bundle.statistics
-            kept = normalised_targets(
-                self._episode.kept, reading.state, statistics, statistics.delta
-            )
+        kept = self._planned(reading.state) if self._sampling.keep else None
         return Request(
             images=reading.images,
             state=self.bundle.statistics.normalise_state(reading.state),
@@ -181,13 +190,26 @@ class Policy:
             kept=kept,
         )
 
-    def _track_stage(self, logits: np.ndarray) -> None:
+    def _planned(self, state: np.ndarray) -> np.ndarray | None:
+        """The actions that were planned to come next, normalised as a chunk from `state`."""
+        if self._episode.kept is None or not len(self._episode.kept):
+            return None
+        statistics = self.bundle.statistics
+        return normalised_targets(self._episode.kept, state, statistics, statistics.delta)
+
+    def _overlap_error(self, prediction: Prediction, state: np.ndarray) -> float | None:
+        planned = self._planned(state)
+        return None if planned is None else overlap_error(prediction.actions, planned)
+
+    def _track_stage(self, logits: np.ndarray) -> int:
+        """Let a prediction vote; returns the stage that it names."""
         stages = int(self.bundle.benchmark.stage_counts()[self._task])
         predicted = int(np.argmax(logits[:stages]))
         self._episode.vote = track_stage(self._episode.vote, predicted, stages, self.runtime)
+        return predicted
 
-    def _corrected(self, chunk: np.ndarray, state: np.ndarray) -> np.ndarray:
-        """The chunk after task rules and gripper rule, which may also move the stage."""
+    def _correction(self, state: np.ndarray) -> Correction:
+        """What task rules and gripper rule decide; they may also move the stage."""
         robot, name = self.bundle.benchmark.robot, self.bundle.task_indices[self._task]
         closed = self._closures[self._task] if self.runtime.gripper_correction else None
         correction = decide(
@@ -197,7 +219,7 @@ class Policy:
         )
         if correction.stage != self.stage:
             self._episode.vote = StageVote(correction.stage)
-        return correct(chunk, state, correction.opened, robot.gripper_dimensions)
+        return correction
 
     def _follow_task(self, observation: Mapping[str, Any]) -> None:
         index = task_index(observation, self._fixed_task)

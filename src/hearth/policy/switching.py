@@ -25,6 +25,7 @@ from hearth.core.sections import RuntimeSettings, SwitchedPolicy
 from hearth.policy import bundle as bundles
 from hearth.policy.bundle import Bundle
 from hearth.policy.preprocess import task_index
+from hearth.policy.record import PredictionRecord
 from hearth.policy.runner import PolicyRunner, Prediction, Predictor, Request
 from hearth.policy.runtime import Policy
 
@@ -206,6 +207,11 @@ class SwitchingPolicy:
         """What answers this episode's requests, known from its first observation on."""
         assert self._policy is not None, "prepare chooses the policy before anything predicts"
         return self._policy.predictor
+
+    @property
+    def record(self) -> PredictionRecord | None:
+        """See `Policy.record`."""
+        return None if self._policy is None else self._policy.record
 
     def act(self, observation: Mapping[str, Any]) -> np.ndarray:
         """The next action, float32[D]; see `Policy.act`.

@@ -40,6 +40,7 @@ class Episode:
             for a part that never moved.
         video: path relative to the results root, None without one.
         record: the same for the result file, where it has a place of its own.
+        trace: the same for what the policy predicted (`hearth.core.traces`).
         reason: why a crashed or missing episode has no result.
         goals: every goal literal; empty where the evaluator does not say.
     """
@@ -53,6 +54,7 @@ class Episode:
     normalized_distance: Mapping[str, float] = field(default_factory=dict)
     video: str | None = None
     record: str | None = None
+    trace: str | None = None
     reason: str = ""
     goals: tuple[Goal, ...] = ()
 
@@ -259,6 +261,7 @@ def _episode(item: dict[str, Any]) -> Episode:
         },
         video=item.get("video"),
         record=item.get("record"),
+        trace=item.get("trace"),
         reason=str(item.get("reason") or ""),
         goals=tuple(
             Goal(str(goal["text"]), bool(goal["initially"]), bool(goal["now"]))

@@ -15,6 +15,8 @@ from hearth.core.files import read_json, write_text
 from hearth.core.results import Results
 from hearth.core.sections import ReportSettings
 from hearth.reporting import figures, wording
+from hearth.reporting.ablation_figure import draw_ablations
+from hearth.reporting.ablations import Ablations
 from hearth.reporting.clips import first_clips
 from hearth.reporting.curves import read_curves
 from hearth.reporting.data_figures import drawn_figures
@@ -30,10 +32,19 @@ _PACKAGES = ("hearth", "numpy", "scipy", "matplotlib", "mujoco", "jax", "flax", 
 _FEW_EPISODES = 400  # up to here the matrices of all evaluations are shown unfolded
 
 
-def write_page(root: Path, leaderboard: Leaderboard, report: ReportSettings) -> None:
+def write_page(
+    root: Path,
+    leaderboard: Leaderboard,
+    report: ReportSettings,
+    ablations: Ablations | None = None,
+) -> None:
     """Write the figures and then ``index.html``, which links to them, below the leaderboard."""
     faults = list(leaderboard.faults)
     runs, kept = _write_figures(root, leaderboard, faults)
+    if ablations:
+        folder = leaderboard.folder / "figures"
+        drawn = figures.write_figure(folder, "ablations", draw_ablations(ablations))
+        kept |= {folder / name for name in drawn}
     main = main_evaluation(leaderboard)
     clips = first_clips(root, leaderboard.folder, main, faults)
     kept |= {leaderboard.folder / clip.poster for _, shown in clips for clip in shown}
@@ -42,6 +53,8 @@ def write_page(root: Path, leaderboard: Leaderboard, report: ReportSettings) -> 
     html = template.render(
         title=report.title,
         board=leaderboard,
+        ablations=ablations,
+        ablation_scale=_difference_scale(ablations.board) if ablations else 1.0,
         splits=_by_split(leaderboard.rows),
         tasks=_by_task(leaderboard.task_rows),
         summary=_summary(leaderboard, main),

@@ -108,6 +108,7 @@ def episode_line(
         "goals": _goal_marks(episode.goals, goals),
         "video": files.link(episode.video),
         "record": files.link(episode.record or own),
+        "trace": files.link(episode.trace),
     }
 
 

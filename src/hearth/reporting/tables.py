@@ -10,10 +10,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from hearth.core.ablations import AblationSettings
 from hearth.core.errors import EvaluationError
 from hearth.core.files import write_text
 from hearth.core.sections import ReportSettings
 from hearth.reporting import wording
+from hearth.reporting.ablations import build_ablations
 from hearth.reporting.cells import (
     COMPARISON_COLUMNS,
     FAILURE_COLUMNS,
@@ -38,6 +40,7 @@ def write_leaderboard(
     seed: int,
     benchmark: str | None = None,
     human_lengths: Mapping[str, float] | None = None,
+    ablations: AblationSettings | None = None,
 ) -> Leaderboard:
     """Merge, score and write ``<root>/leaderboard/``; the same inputs give the same bytes.
 
@@ -51,6 +54,7 @@ def write_leaderboard(
         seed: the experiment's seed.
         benchmark: whose published results stand beside ours; None: none.
         human_lengths: mean human length of each task, which orders the heat map of episodes.
+        ablations: those to show on the page; None: none.
 
     Raises:
         EvaluationError: no evaluation or no task was named.
@@ -79,7 +83,8 @@ def write_leaderboard(
     ]
     _write(folder, "failures", failures, FAILURE_COLUMNS)
     write_text(folder / "leaderboard.md", markdown(leaderboard, report.title))
-    write_page(Path(root), leaderboard, report)
+    ablated = build_ablations(root, ablations, tasks, report, seed) if ablations else None
+    write_page(Path(root), leaderboard, report, ablated)
     return leaderboard
 
 

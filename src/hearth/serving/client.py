@@ -62,6 +62,11 @@ class PolicyClient:
         deadline_seconds: how long to wait for the server to become healthy.
         answer_seconds: the longest wait for one answer.
 
+    Attributes:
+        metadata: what the server says of itself.
+        on_prediction: called by `plan` with what the server tells of every prediction (the fields
+            of `hearth.policy.record.PredictionRecord`); None does not ask for it.
+
     Raises:
         ServerLostError: no server in time.
     """
@@ -71,6 +76,7 @@ class PolicyClient:
     ) -> None:
         self.address = f"{host}:{port}"
         self.answer_seconds = answer_seconds
+        self.on_prediction: Callable[[dict[str, Any]], None] | None = None
         wait_until_healthy(host, port, deadline_seconds)
         try:
             self._socket = connect(
@@ -106,10 +112,13 @@ class PolicyClient:
         Raises:
             ServerLostError, ServingError: as `act`.
         """
-        if count == 1:
-            return self.act(observation)[None]
-        self._send({**observation, wire.CHUNK_KEY: np.array(count)})
+        asked: dict[str, Any] = {wire.CHUNK_KEY: np.array(count)} if count > 1 else {}
+        if self.on_prediction is not None:
+            asked[wire.RECORD_KEY] = True
+        self._send({**observation, **asked})
         answer = self._receive()
+        if self.on_prediction is not None and wire.RECORD in answer:
+            self.on_prediction(answer[wire.RECORD])
         chunk = answer.get("action_chunk")
         actions = [answer.get("action")] if chunk is None else chunk
         if actions[0] is None:

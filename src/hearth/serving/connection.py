@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
 from hearth.core.errors import HearthError, ServingError
+from hearth.policy.record import PredictionRecord
 from hearth.serving import wire
 from hearth.serving.access import Access
 from hearth.serving.batcher import RequestBatcher
@@ -160,11 +161,13 @@ class Conversation:
     async def _answer(self, episode: Episode, request: dict[str, Any]) -> bytes:
         started = time.perf_counter()
         count = chunk_size(request.pop(wire.CHUNK_KEY, 0))
+        recorded, record = request.pop(wire.RECORD_KEY, None) is not None, None
         due = await self.service.in_thread(episode.prepare, request)
         if not isinstance(due, np.ndarray):
             policy: Any = episode.policy  # a policy that asks has both halves
             prediction = await self.service.batcher.predict(policy.predictor, due)
             due = await self.service.in_thread(policy.finish, prediction)
+            record = getattr(policy, "record", None) if recorded else None
         action = checked(due)
         chunk = None
         if count > 1:
@@ -176,6 +179,8 @@ class Conversation:
         answer = {"action": action, "actions": action[None] if chunk is None else chunk}
         if chunk is not None:
             answer["action_chunk"] = checked(chunk, 2)
+        if isinstance(record, PredictionRecord):
+            answer[wire.RECORD] = record.as_map()
         return wire.pack({**answer, "server_timing": timing})
 
 

@@ -17,6 +17,9 @@ import numpy as np
 from hearth.core.errors import ServingError
 
 CHUNK_KEY = "__action_chunk_size__"  # in a request: how many actions it wants at once
+# In a request of our own client: the answer to an observation that took a prediction says, below
+# the second key, what it was. Nobody else sends the first, so nobody else gets the second.
+RECORD_KEY, RECORD = "__prediction_record__", "prediction"
 MAX_MESSAGE_BYTES = 64 * 2**20  # three 720-pixel cameras with depth are some 10 MB
 MAX_ARRAYS = 64
 MAX_DIMENSIONS = 8

@@ -2,7 +2,8 @@
 
 The environment variable HEARTH_FAKE names a folder. A file `<what>` in it switches a fault on:
 `instance_<id>` holds the fault of that instance, `once_<id>` a fault that happens only once,
-`start` a fault while the simulator starts, `server` one of the server's fourth answer.
+`start` a fault while the simulator starts, `server` one of the server's fourth answer. With
+`planning` the policy plans three actions a prediction.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,7 @@ import numpy as np
 from hearth.benchmark import Benchmark
 from hearth.core.errors import SimulationError
 from hearth.core.lifetime import end_with_parent
+from hearth.policy.record import PredictionRecord
 from hearth.serving.server import serve
 from hearth.simulation.environment import GoalLiteral, Step
 
@@ -129,6 +132,34 @@ class CountingPolicy:
         return action
 
 
+class PlanningPolicy:
+    """Plans three counting actions a prediction; the raw stage jumps, the right hand opens once."""
+
+    predictor = SimpleNamespace(predict_batch=lambda requests, rows=None: requests)
+
+    def reset(self) -> None:
+        self.queue: list[np.ndarray] = []
+        self.count, self.record = 0, None
+
+    def act(self, observation: dict) -> np.ndarray:
+        raise AssertionError("the server asks for halves")
+
+    def prepare(self, observation: dict) -> Any:
+        return self.queue.pop(0) if self.queue else SimpleNamespace(sampling=None)
+
+    def finish(self, prediction: Any) -> np.ndarray:
+        first = self.count
+        plan = np.repeat(np.arange(first, first + 5, dtype=np.float32)[:, None], 23, axis=1)
+        self.count += 3
+        self.record = PredictionRecord(
+            raw_stage=4 if first else 0, voted_stage=0, stage=0,
+            opened=np.array([False, first == 3]), overlap_error=0.123456 if first else None,
+            chunk=plan, actions=plan[:3], kept=plan[3:], used=3,
+        )  # fmt: skip
+        self.queue = list(plan[1:3])
+        return plan[0]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, nargs="+")
@@ -140,8 +171,9 @@ def main() -> None:
     (folder() / "server_pid").write_text(str(os.getpid()))
     if (folder() / "server_start").exists():
         sys.exit("the server has no memory left")
+    policy = PlanningPolicy if (folder() / "planning").exists() else CountingPolicy
     serve(
-        CountingPolicy, "127.0.0.1", options.port,
+        policy, "127.0.0.1", options.port,
         metadata={"device": "fake"}, ready_file=options.ready_file,
         one_evaluator_per_port=options.one_evaluator_per_port,
     )  # fmt: skip

@@ -88,6 +88,20 @@ def imagined_shelf(
     return BundleShelf(SwitchedPolicy(bundles=folders, **limits), load)
 
 
+def test_the_last_prediction_is_told_until_the_reset(
+    folders: dict[str, str], observation: dict[str, Any]
+) -> None:
+    policy, observation = switching(imagined_shelf(folders, [])), of_task(observation, TRASH)
+    assert policy.record is None
+    alone = Policy(ImaginedRunner(read_once(Path(folders[TRASH]))), RUNTIME, seed=3)
+    for each in (policy, alone):
+        each.act(observation)
+    assert policy.record is not None and alone.record is not None
+    np.testing.assert_array_equal(policy.record.chunk, alone.record.chunk)
+    policy.reset()
+    assert policy.record is None
+
+
 def test_the_least_recently_used_bundle_leaves(folders: dict[str, str], tmp_path: Path) -> None:
     third = tmp_path / "third"
     shutil.copytree(folders[RADIO], third)

@@ -1,5 +1,5 @@
-// The dialog that shows one episode, or two side by side. A part is a function from an episode to
-// a node or null; a further thing to show of an episode is one more part.
+// The dialog that shows one episode, or two side by side. A part is a function from an episode and
+// its panel so far to a node or null; a further thing to show of an episode is one more part.
 const viewer = document.getElementById("viewer");
 const videoPart = (episode) => episode.video
   ? element("video", {
@@ -10,6 +10,14 @@ const videoPart = (episode) => episode.video
 const textPart = (episode) => element("p", { class: "text" }, episode.text);
 const recordPart = (episode) => episode.record && element("p", { class: "record" },
   element("a", { href: episode.record }, "Episode record (JSON)"));
+
+// Loaded when the episode is shown; a line in its figure of the stages follows the panel's video.
+function tracePart(episode, panel) {
+  if (!episode.trace) return null;
+  const place = element("div", { class: "trace" });
+  traceFigures.show(place, episode.trace, panel.querySelector("video"));
+  return place;
+}
 
 const GOAL_MARKS = {
   "+": ["met", "met"], "=": ["met", "held from the start"],
@@ -29,12 +37,16 @@ function goalsPart(episode) {
   return list;
 }
 
-const PANEL_PARTS = [videoPart, textPart, goalsPart, labelsPart, recordPart];
+const PANEL_PARTS = [videoPart, textPart, goalsPart, labelsPart, recordPart, tracePart];
 
 function panel(episode) {
-  return element("section", { class: "panel", "aria-label": `${episode.evaluation}, ${episode.text}` },
-    element("h3", {}, element("span", { class: `dot ${episode.kind}` }), episode.evaluation),
-    ...PANEL_PARTS.map((part) => part(episode)));
+  const node = element("section", { class: "panel", "aria-label": `${episode.evaluation}, ${episode.text}` },
+    element("h3", {}, element("span", { class: `dot ${episode.kind}` }), episode.evaluation));
+  for (const part of PANEL_PARTS) {
+    const made = part(episode, node);
+    if (made) node.append(made);
+  }
+  return node;
 }
 
 // Shows groups[index], an array of one or two episodes of a task; the buttons step through groups.

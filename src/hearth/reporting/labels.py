@@ -115,7 +115,7 @@ def load_reasons(path: Path | None = None) -> tuple[Reason, ...]:
     Raises:
         SettingsError: the file is missing or not valid, or a name stands in it twice.
     """
-    path = path or default_folder().parent / "failure_reasons.yaml"
+    path = path or default_folder().parent / "labels" / "failure_reasons.yaml"
     try:
         reasons = _Reasons.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).reasons
     except (OSError, ValidationError, yaml.YAMLError) as error:

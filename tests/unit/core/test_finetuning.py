@@ -47,6 +47,13 @@ def test_a_group_has_a_run_like_the_first_one() -> None:
     assert played == {RADIO: "main-near", TRASH: "main-far", WATER: "main"}
 
 
+def test_an_ablation_of_the_second_phase_plays_its_runs() -> None:
+    variants = {"no-vote": {"stage_tracking": "latest"}}
+    settings = make(finetuning=WRITTEN, ablations={"base": "second", "variants": variants})
+    played = {task: run_for(settings, "no-vote", task) for task in TASKS}
+    assert played == {RADIO: "main-near", TRASH: "main-far", WATER: "main"}
+
+
 def test_frozen_settings_have_the_same_runs(tmp_path: Path) -> None:
     settings = make(tmp_path, finetuning=WRITTEN)
     assert load_settings(freeze_settings(settings)) == settings
@@ -87,6 +94,13 @@ def test_an_experiment_of_few_tasks_leaves_the_other_groups_out() -> None:
                 "evaluations": {"own": {"policy": "main", "split": "validation"}},
             },
             ["'validation' is reported by evaluation 'own'"],
+        ),
+        (
+            {
+                "finetuning": {"validation": {}},
+                "ablations": {"base": "second", "variants": {VALIDATION: {"inpainting": False}}},
+            },
+            ["'finetuning-validation' names the evaluation of section 'finetuning'"],
         ),
         ({"finetuning": None}, ["'finetuned'", "Valid: expert, main"]),
         ({"finetuning": WRITTEN, "runs": {"main": {}, "main-far": {}}}, ["'main-far'"]),

@@ -57,11 +57,7 @@ class Links(html.parser.HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         for key, value in attrs:
-            if (
-                key
-                in ("href", "src", "srcset", "poster", "data-video", "data-record", "data-trace")
-                and value
-            ):
+            if key in ("href", "src", "srcset", "poster", "data-video", "data-record") and value:
                 self.links.add(value)
             if key == "id" and value:
                 self.ids.add(value)

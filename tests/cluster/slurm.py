@@ -171,7 +171,7 @@ class Slurm:
 
     def stop_accounting(self) -> None:
         """End slurmdbd; the controller keeps what it should have been told."""
-        daemon = next(item for item in reversed(self.daemons) if item.args[0] == "slurmdbd")
+        daemon = next(item for item in reversed(self.daemons) if "slurmdbd" in str(item.args))
         daemon.terminate()
         daemon.wait(30)
 

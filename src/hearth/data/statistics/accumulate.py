@@ -71,8 +71,9 @@ class TaskAccumulator:
                     f"{where}: {name} have shape {values.shape}; robot '{self.robot.name}' "
                     f"needs at least one row of {self.width}"
                 )
-            bad = np.argwhere(~np.isfinite(values))
-            if len(bad):
+            finite = np.isfinite(values)
+            if not finite.all():
+                bad = np.argwhere(~finite)
                 row, dimension = bad[0]
                 raise DataError(
                     f"{where}: {name}[{row}, {dimension}] is {values[row, dimension]}; "

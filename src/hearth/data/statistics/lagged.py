@@ -81,15 +81,14 @@ class LaggedMoments:
         """
         if not self._rows:
             return
-        rows, starts = np.concatenate(self._rows), np.concatenate(self._starts)
+        blocks = -(-self._waiting // self.step)
+        rows = _stacked(self._rows, blocks * self.step + self.horizon - 1)
+        starts = _stacked(self._starts, blocks * self.step)
         self._rows, self._starts, self._waiting = [], [], 0
         self._left_sum += starts.sum(axis=0)
         state = starts[:, self.width :]
         self._state_products += state.T @ state
-        blocks = -(-len(rows) // self.step)
-        padding = blocks * self.step - len(rows)
-        rows = np.pad(rows, ((0, padding + self.horizon - 1), (0, 0)))
-        starts = np.pad(starts, ((0, padding), (0, 0))).reshape(blocks, self.step, -1)
+        starts = starts.reshape(blocks, self.step, -1)
         windows = np.lib.stride_tricks.sliding_window_view(rows, self.length, axis=0)
         windows = windows[:: self.step].swapaxes(1, 2)
         for first in range(0, blocks, _MOST_BLOCKS):
@@ -144,3 +143,11 @@ class LaggedMoments:
         sums = np.vstack([self._left_sum[: self.width], edges]).cumsum(axis=0)
         sums[:, self.delta_mask] -= self._left_sum[self.width :]
         return sums
+
+
+def _stacked(parts: list[np.ndarray], length: int) -> np.ndarray:
+    """The rows of all parts, and zeros up to `length` rows."""
+    stacked = np.zeros((length, parts[0].shape[1]))
+    filled = sum(len(part) for part in parts)
+    np.concatenate(parts, out=stacked[:filled])
+    return stacked

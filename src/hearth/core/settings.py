@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from hearth.core.ablations import AblationSettings
+from hearth.core.ablations import AblationSettings, check_ablations
 from hearth.core.errors import SettingsError, choices
 from hearth.core.evaluator import EvaluatorSettings
 from hearth.core.files import hash_json, write_text
@@ -64,7 +64,8 @@ class Settings(Section):
     @model_validator(mode="after")
     def _check(self) -> Settings:
         check_phases(self)
-        self._check_ablations()
+        if self.ablations is not None:
+            check_ablations(self, self.ablations)
         for name in self.evaluation_names:
             runtime = self.runtime_for(name)
             used = runtime.actions_to_execute + runtime.actions_to_keep
@@ -92,29 +93,6 @@ class Settings(Section):
                 "'demonstrations') or from a folder (data.dataset): give exactly one"
             )
         return self
-
-    def _check_ablations(self) -> None:
-        if self.ablations is None:
-            return
-        base = self.ablations.base
-        if base not in self.evaluations:
-            raise ValueError(f"ablations.base '{base}': {choices(base, self.evaluations)}")
-        policy = self.evaluations[base].policy
-        if "expert" in ([policy] if isinstance(policy, str) else policy.values()):
-            raise ValueError(
-                f"ablations.base '{base}' is played by the scripted expert, which has no runtime; "
-                "choose an evaluation of a trained run"
-            )
-        for name in self.ablations.variants:
-            if name in self.evaluations:
-                raise ValueError(
-                    f"ablations.variants.{name}: an evaluation has this name; choose another"
-                )
-            if self.runtime_for(name) == self.runtime_for(base):
-                raise ValueError(
-                    f"ablations.variants.{name} = {self.ablations.variants[name]} changes nothing "
-                    f"of evaluation '{base}'; valid are other values than its own"
-                )
 
     @property
     def evaluation_names(self) -> tuple[str, ...]:

@@ -130,7 +130,9 @@ def run_script(tmp_path: Path, mode: str, devices: int) -> subprocess.CompletedP
     link = tmp_path / "modules" / "tests_training"
     link.parent.mkdir()
     link.symlink_to(Path(__file__).parent)
-    flags = f"--xla_force_host_platform_device_count={devices}" if devices > 1 else ""
+    # The same compilation as here, or the losses differ in their last digits.
+    flags = os.environ.get("XLA_FLAGS", "")
+    flags += f" --xla_force_host_platform_device_count={devices}" if devices > 1 else ""
     return subprocess.run(
         [sys.executable, "-c", _SCRIPT, str(tmp_path / "results"), mode, str(devices)],
         env={**os.environ, "PYTHONPATH": str(link.parent), "XLA_FLAGS": flags},

@@ -20,9 +20,6 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = config.stash[_CACHE] = tempfile.mkdtemp(prefix="hearth-compiled-")
         os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
         os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
-        # Tests compile much and compute little.
-        flags = os.environ.get("XLA_FLAGS", "")
-        os.environ["XLA_FLAGS"] = f"{flags} --xla_backend_optimization_level=0".strip()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

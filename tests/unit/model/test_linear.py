@@ -27,7 +27,7 @@ def test_gelu_has_the_librarys_values_and_slopes() -> None:
     np.testing.assert_array_equal(gelu(x), jax.nn.gelu(x, approximate=True))
     slopes = jax.grad(lambda x: jnp.sum(gelu(x)))(x)
     expected = jax.grad(lambda x: jnp.sum(jax.nn.gelu(x, approximate=True)))(x)
-    np.testing.assert_allclose(slopes, expected, atol=5e-6)
+    np.testing.assert_allclose(slopes, expected, atol=2e-6)
 
 
 @pytest.mark.parametrize("use_bias", [True, False])

@@ -5,31 +5,16 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import av
-import numpy as np
-
 from hearth.core.files import write_json
 from hearth.core.results import Results
 from hearth.core.sections import ReportSettings
 from hearth.reporting.tables import write_leaderboard
+from tests.unit.reporting.synthetic_film import write_film
 from tests.unit.reporting.synthetic_results import episode, merged, write
 
 TASKS = ("turning_on_radio", "picking_up_trash")
 SCORES = [1.0, 0.5, 0.0] * 4
 REPORT = ReportSettings(title="Browser test", baseline="untrained", bootstrap_samples=200)
-
-
-def write_film(path: Path, frames: int = 30) -> None:
-    """A second of film in the episodes' own codec."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=30)
-        stream.width = stream.height = 64
-        stream.pix_fmt = "yuv420p"
-        for index in range(frames):
-            image = np.full((64, 64, 3), 8 * index, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
 
 
 def write_results(root: Path) -> None:

@@ -11,8 +11,8 @@ from hearth.core.results import Results
 from hearth.core.sections import ReportSettings
 from hearth.core.traces import trace_path
 from hearth.reporting.tables import write_leaderboard
-from tests.browser.results_tree import write_film
 from tests.unit.reporting import synthetic_traces
+from tests.unit.reporting.synthetic_film import write_film
 from tests.unit.reporting.synthetic_results import episode, merged, write
 
 TASK = "picking_up_trash"

@@ -37,13 +37,19 @@ def hurry(experiment: Experiment, job: str) -> None:
     experiment.slurm.run("scontrol", "update", f"JobId={job}", "StartTime=now")
 
 
+def at_work(experiment: Experiment, values: dict[str, Any]) -> tuple[subprocess.Popen[str], str]:
+    """A launcher, and its one job that has played an episode."""
+    launcher = experiment.start(**values)
+    wait_for(experiment.results, 120, "the first episode")
+    (job,) = experiment.jobs("RUNNING")
+    return launcher, job
+
+
 def test_a_node_that_goes_down_under_a_shard_costs_one_episode(
     experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow(monkeypatch, 0.5)
-    launcher = experiment.start(**ONE_SHARD)
-    wait_for(experiment.results, 120, "the first episode")
-    (job,) = experiment.jobs("RUNNING")
+    launcher, job = at_work(experiment, ONE_SHARD)
     node = experiment.slurm.run("squeue", "-h", "-j", job, "-o", "%N").strip()
     change = ("scontrol", "update", f"NodeName={node}")
     experiment.slurm.run(*change, "State=DOWN", "Reason=power")
@@ -53,19 +59,20 @@ def test_a_node_that_goes_down_under_a_shard_costs_one_episode(
     finally:
         experiment.slurm.run(*change, "State=RESUME")
     assert len(experiment.played()) <= EPISODES + 1
-    assert "Restarts=1" in experiment.slurm.run("scontrol", "show", "job", job)
+    # Slurm may try the old node again, fail, and hold the job: then the launcher submits a new one.
+    shown = experiment.slurm.run("scontrol", "show", "job", job)
+    assert int(shown.partition("Restarts=")[2].split()[0]) >= 1, "the job was thrown off its node"
 
 
 def test_a_launcher_does_not_need_the_accounting(
     experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow(monkeypatch, 0.5)
-    launcher = experiment.start(**ONE_SHARD)
-    wait_for(experiment.results, 120, "the first episode")
+    launcher, job = at_work(experiment, ONE_SHARD)
     experiment.slurm.stop_accounting()
     try:
         # It dies without the accounting, and the next job is submitted without it too.
-        experiment.slurm.run("scancel", *experiment.jobs("RUNNING"))
+        experiment.slurm.run("scancel", job)
         assert complete(experiment.finish(launcher))
     finally:
         experiment.slurm.start_accounting()
@@ -78,9 +85,7 @@ def test_a_shard_that_reaches_its_time_limit_goes_on(
 ) -> None:
     slow(monkeypatch, 3.0)  # 108 s for six episodes; the notice comes after 90 s
     values = {**ONE_SHARD, "launcher": {"shards": 1, "evaluate": {"minutes": 2}}}
-    launcher = experiment.start(**values)
-    wait_for(experiment.results, 120, "the first episode")
-    (job,) = experiment.jobs("RUNNING")
+    launcher, job = at_work(experiment, values)
     hurry(experiment, job)
     assert complete(experiment.finish(launcher))
     assert "Restarts=1" in experiment.slurm.run("scontrol", "show", "job", job)

@@ -23,7 +23,7 @@ def _ablations(options: argparse.Namespace) -> int:
     from hearth.core.results import Results
     from hearth.core.selection import select_tasks
     from hearth.evaluation.merge import ensure_merged
-    from hearth.reporting.ablations import write_ablations
+    from hearth.reporting.ablations import build_ablations, write_ablations
 
     settings, benchmark = settings_of(options)
     if settings.ablations is None:
@@ -36,9 +36,10 @@ def _ablations(options: argparse.Namespace) -> int:
         for task in tasks:
             ensure_merged(settings, evaluation, task, benchmark)
     results = Results.of(settings)
-    ablations = write_ablations(
+    ablations = build_ablations(
         results.root, settings.ablations, tasks, settings.report, settings.seed
     )
+    write_ablations(ablations)
     _print(ablations)
     print(f"table: {results.leaderboard / 'ablations.csv'}")
     ablations.board.check_complete(settings.report)
@@ -48,7 +49,10 @@ def _ablations(options: argparse.Namespace) -> int:
 def _print(ablations: Ablations) -> None:
     from rich import box
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
+
+    from hearth.reporting.wording import brackets, figure
 
     console = Console(width=None if Console().is_terminal else 120)
     table = Table(title=f"Ablations of {ablations.base}", title_justify="left", box=box.SIMPLE_HEAD)
@@ -59,12 +63,10 @@ def _print(ablations: Ablations) -> None:
     for ablation in ablations.overall:
         row, difference = ablation.row, ablation.row.difference
         name = row.evaluation + ("" if row.complete else "\nINCOMPLETE")
-        shown = f"{difference.estimate:+.3f}" if difference else ""
-        if difference and difference.low is not None and difference.high is not None:
-            shown += f" \\[{difference.low:+.3f}, {difference.high:+.3f}]"
+        shown = f"{figure(difference)} {escape(brackets(difference))}" if difference else ""
         p_holm = "" if ablation.p_holm is None else f"{ablation.p_holm:.3g}"
         overrides = ablation.overrides_text or "the full system"
-        table.add_row(name, overrides, f"{row.q.estimate:.3f}", shown, p_holm)
+        table.add_row(name, overrides, figure(row.q), shown.rstrip(), p_holm)
     console.print(table)
     for fault in ablations.board.faults:
         console.print(f"fault: {fault}", style="red", markup=False, highlight=False)

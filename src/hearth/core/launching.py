@@ -62,3 +62,12 @@ class LauncherSettings(Section):
     poll_seconds: PositiveFloat = 15.0  # between two looks at files and at the queue
     train: JobResources = JobResources()
     evaluate: JobResources = JobResources()
+
+    @model_validator(mode="after")
+    def _check_nodes(self) -> LauncherSettings:
+        if self.evaluate.nodes != 1:
+            raise ValueError(
+                f"evaluate.nodes {self.evaluate.nodes}: a shard plays on one node; valid: 1 (more "
+                "nodes are used by more shards)"
+            )
+        return self

@@ -10,7 +10,6 @@ from typing import Any
 
 from hearth.core.ablations import AblationSettings
 from hearth.core.files import write_text
-from hearth.core.results import Results
 from hearth.core.sections import ReportSettings
 from hearth.reporting.cells import Cells, csv_text, row_cells, write_parquet
 from hearth.reporting.leaderboard import Leaderboard, Row, build_leaderboard
@@ -144,24 +143,16 @@ def ablation_cells(ablations: Ablations, ablation: Ablation) -> Cells:
     }
 
 
-def write_ablations(
-    root: Path | str,
-    settings: AblationSettings,
-    tasks: Sequence[str],
-    report: ReportSettings,
-    seed: int,
-) -> Ablations:
-    """Write ``<root>/leaderboard/ablations`` as CSV, Parquet and chart; see `build_ablations`.
+def write_ablations(ablations: Ablations) -> None:
+    """Write ``ablations`` as CSV, Parquet and chart into the leaderboard's folder.
 
     Always writes, even with gaps: `Ablations.board.check_complete` tells whether that is an error.
     """
     from hearth.reporting.ablation_figure import draw_ablations  # matplotlib: only when drawing
     from hearth.reporting.figures import write_figure
 
-    ablations = build_ablations(root, settings, tasks, report, seed)
-    folder = Results(Path(root)).leaderboard
+    folder = ablations.board.folder
     lines = [ablation_cells(ablations, a) for a in (*ablations.overall, *ablations.tasks)]
     write_text(folder / "ablations.csv", csv_text(lines, COLUMNS))
     write_parquet(folder / "ablations.parquet", lines, COLUMNS)
     write_figure(folder, "ablations", draw_ablations(ablations))
-    return ablations

@@ -142,3 +142,9 @@ def test_what_a_job_compiles_is_kept_for_its_own_node(
     keep_compiled(validate_settings(values, source="test"))
     kept = Path(os.environ["JAX_COMPILATION_CACHE_DIR"]).relative_to(tmp_path / "x")
     assert str(kept) == ("mine/cache" if chosen == "mine/cache" else "compiled/n1")
+
+
+def test_a_shard_is_not_spread_over_nodes() -> None:
+    values = {"experiment": "e", "benchmark": "household", "launcher": {"evaluate": {"nodes": 2}}}
+    with pytest.raises(SettingsError, match=r"evaluate.nodes 2: .*valid: 1"):
+        validate_settings(values, source="test")

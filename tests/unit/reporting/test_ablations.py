@@ -34,6 +34,12 @@ def root(tmp_path):
     return tmp_path
 
 
+def written(root, settings=SETTINGS):
+    ablations = build_ablations(root, settings, TASKS, REPORT, seed=0)
+    write_ablations(ablations)
+    return ablations
+
+
 def lines(root):
     with (root / "leaderboard/ablations.csv").open(newline="") as file:
         return list(csv.DictReader(file))
@@ -65,7 +71,7 @@ def test_the_correction_is_across_the_comparisons_with_the_full_system_alone(roo
 
 
 def test_the_table_has_the_settings_order_and_the_tasks(root):
-    write_ablations(root, SETTINGS, TASKS, REPORT, seed=0)
+    written(root)
     found = lines(root)
     assert [(line["ablation"], line["task"]) for line in found] == [
         ("full", ""), ("blind", ""), ("fast", ""),
@@ -83,13 +89,13 @@ def test_the_table_has_the_settings_order_and_the_tasks(root):
 
 
 def test_the_chart_names_every_variant_and_files_are_the_same_each_time(root):
-    write_ablations(root, SETTINGS, TASKS, REPORT, seed=0)
+    written(root)
     names = ("ablations.csv", "ablations-light.svg", "ablations-dark.svg")
     before = [(root / "leaderboard" / name).read_bytes() for name in names]
     for image in before[1:]:
         for text in (b"blind", b"inpainting=false", b"fast", b"q against full, same instances"):
             assert text in image
-    write_ablations(root, SETTINGS, TASKS, REPORT, seed=0)
+    written(root)
     assert [(root / "leaderboard" / name).read_bytes() for name in names] == before
 
 
@@ -97,7 +103,7 @@ def test_gaps_are_written_and_are_an_error_unless_allowed(root):
     scores = [episode(i, 1.0) for i in range(9)] + [episode(9, None, "crashed")]
     write(root, merged("fast", "radio", scores))
     (root / "evaluation/blind/radio.json").unlink()
-    ablations = write_ablations(root, SETTINGS, TASKS, REPORT, seed=0)
+    ablations = written(root)
     complete = {line["ablation"]: line["complete"] for line in lines(root)[:3]}
     assert complete == {"full": "yes", "blind": "INCOMPLETE", "fast": "INCOMPLETE"}
     assert ablations.overall[1].row.difference.tasks == 1  # what both have played
@@ -108,7 +114,7 @@ def test_gaps_are_written_and_are_an_error_unless_allowed(root):
 
 def test_a_variant_without_results_stands_there_without_a_difference(root):
     settings = AblationSettings(base="full", variants={**VARIANTS, "slow": {"flow_steps": 20}})
-    ablations = write_ablations(root, settings, TASKS, REPORT, seed=0)
+    ablations = written(root, settings)
     assert ablations.overall[3].row.difference is None and ablations.overall[3].p_holm is None
     assert ablations.overall[1].p_holm < 0.05  # the others are corrected among themselves
     svg = (root / "leaderboard/ablations-light.svg").read_text()
@@ -121,7 +127,7 @@ def test_the_page_shows_them_where_the_experiment_has_them(root):
     assert (
         "ablations" not in page and not (root / "leaderboard/figures/ablations-light.svg").exists()
     )
-    write_ablations(root, SETTINGS, TASKS, REPORT, seed=0)
+    written(root)
     write_leaderboard(root, ["full"], TASKS, REPORT, seed=0, ablations=SETTINGS)
     page = (root / "leaderboard/index.html").read_text()
     section = page[page.index('<section id="ablations">') :]

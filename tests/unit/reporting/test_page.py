@@ -6,9 +6,9 @@ import html.parser
 import re
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
+from synthetic_film import write_film
 from synthetic_results import episode, merged, write, write_scores
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -25,18 +25,6 @@ from hearth.reporting.posters import write_poster
 from hearth.reporting.tables import write_leaderboard
 
 REPORT = ReportSettings(title="Radio & <trash>", baseline="untrained", bootstrap_samples=200)
-
-
-def write_video(path: Path, frames: int = 10) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=30)
-        stream.width = stream.height = 32
-        stream.pix_fmt = "yuv420p"
-        for index in range(frames):
-            image = np.full((32, 32, 3), 20 * index, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
 
 
 def write_events(folder: Path, records: list[tuple[int, dict[str, float]]], suffix: str) -> None:
@@ -76,7 +64,7 @@ def root(tmp_path_factory):
     lines = []
     for instance, q in enumerate([0.0, 1.0, 0.5, 1.0]):
         video = f"evaluation/trained/episodes/radio_{instance}_0.mp4"
-        write_video(root / video)
+        write_film(root / video, frames=10, size=32)
         write_json(Results(root).episode("trained", "radio", instance, 0), {"task": "radio"})
         lines.append(episode(instance, q, video=video))
     lines.append(episode(4, None, "crashed", reason="signal <11>"))

@@ -138,11 +138,15 @@ def ask(connection: Any, observation: dict, **more: object) -> dict[str, np.ndar
     return wire.unpack(connection.recv())
 
 
+def told_step_by_step(bundle, observation: dict, steps: int) -> np.ndarray:
+    alone = Policy(ImaginedRunner(bundle), RUNTIME, seed=5)
+    return np.stack([alone.act(observation) for _ in range(steps)])
+
+
 @pytest.mark.parametrize("size", [1, 2, 4, 6, 7])
 def test_our_client_plans_what_it_would_be_told_step_by_step(bundle, size):
     observation = make_observation(bundle.benchmark)
-    alone = Policy(ImaginedRunner(bundle), RUNTIME, seed=5)
-    expected = np.stack([alone.act(observation) for _ in range(24)])
+    expected = told_step_by_step(bundle, observation, 24)
     with (
         served(lambda: Policy(ImaginedRunner(bundle), RUNTIME, seed=5)) as (port,),
         PolicyClient("127.0.0.1", port) as client,
@@ -163,8 +167,7 @@ def test_our_client_plans_what_it_would_be_told_step_by_step(bundle, size):
 def test_chunks_are_the_same_actions_and_never_cross_a_prediction(bundle, size):
     """A client that replays chunks until one is left out, as the official one does."""
     observation = make_observation(bundle.benchmark)
-    alone = Policy(ImaginedRunner(bundle), RUNTIME, seed=5)
-    expected = np.stack([alone.act(observation) for _ in range(24)])
+    expected = told_step_by_step(bundle, observation, 24)
     with (
         served(lambda: Policy(ImaginedRunner(bundle), RUNTIME, seed=5)) as (port,),
         connect(f"ws://127.0.0.1:{port}", max_size=None, proxy=None) as connection,

@@ -15,6 +15,7 @@ from hearth.commands import (
     tokenizer,
     trace,
     train,
+    upload,
     weights,
 )
 
@@ -33,5 +34,6 @@ ALL = (
     *report.COMMANDS,
     *ablations.COMMANDS,
     *trace.COMMANDS,
+    *upload.COMMANDS,
     *status.COMMANDS,
 )

@@ -54,6 +54,10 @@ class EvaluationError(HearthError):
     """An evaluation cannot be run or merged."""
 
 
+class UploadError(HearthError):
+    """A bucket cannot be reached or refuses, or what shall be sent is not there."""
+
+
 class LaunchError(HearthError):
     """Jobs are refused, end without progress, or the cluster does not answer."""
 

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hearth.core.attention_mask import AttentionMask, TokenGroup
 from hearth.model.configuration import ModelConfig
 
 FUSION_TOKENS = 4
@@ -33,6 +34,28 @@ def block_mask(blocks: Sequence[int]) -> np.ndarray:
     """bool[S, S], True where the query (row) sees the key (column): its own block or one before."""
     order = np.asarray(blocks)
     return order[:, None] >= order[None, :]
+
+
+def training_mask(config: ModelConfig, fast_length: int = 0) -> AttentionMask:
+    """Who sees whom in training, prefix and actions together (report, figure 4).
+
+    Args:
+        fast_length: FAST tokens of the longest chunk; 0 where the network has none.
+    """
+    groups = [
+        TokenGroup("images", config.image_tokens),
+        TokenGroup("task", 1),
+        TokenGroup("stage", FUSION_TOKENS if config.stage_input else 0),
+        TokenGroup("state", config.state_token_count),
+        TokenGroup("FAST", fast_length),
+        TokenGroup("actions", config.horizon),
+    ]
+    prefix = block_mask(prefix_blocks(config, fast_length))
+    mask = np.pad(prefix, (0, config.horizon))
+    # The prefix never reads actions; actions read each other and the prefix without FAST tokens.
+    mask[len(prefix) :] = True
+    mask[len(prefix) :, len(prefix) - fast_length : len(prefix)] = False
+    return AttentionMask.of([group for group in groups if group.tokens], mask)
 
 
 def valid_tokens(

@@ -27,6 +27,7 @@ FORMAT = 2  # 1: the network of version 0.1.0, whose parameters have other names
 _CONTENT = ("settings.json", "benchmark.json", "statistics.h5", "parameters.npz")
 _TOKENIZER = "tokenizer.json"  # where the network was trained on FAST tokens
 _PROVENANCE = "provenance.json"
+_MASK = "attention_mask.json"  # for the page: it follows from the settings, so no part of the hash
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,8 @@ def write(
 ) -> str:
     """Write a bundle in place of an older one, all of it or nothing.
 
+    Beside its content lies ``attention_mask.json``, which reports show.
+
     Args:
         path: the bundle's folder.
         provenance: JSON values; must hold ``runtime``. The rest: see `Bundle`.
@@ -107,6 +110,7 @@ def write(
     write_json(fresh / "benchmark.json", benchmark.model_dump(mode="json"))
     statistics.save(fresh / "statistics.h5")
     _write_npz(fresh / "parameters.npz", parameters)
+    _write_mask(fresh / _MASK, config, tokenizer)
     names = _CONTENT
     if tokenizer is not None:
         tokenizer.save(fresh / _TOKENIZER)
@@ -229,6 +233,12 @@ def _write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
     content = portable({name: arrays[name] for name in sorted(arrays)})
     with atomic_path(path) as temporary, temporary.open("wb") as handle:
         np.savez(handle, allow_pickle=False, **content)  # pyright: ignore[reportArgumentType]
+
+
+def _write_mask(path: Path, config: ModelConfig, tokenizer: FastTokenizer | None) -> None:
+    from hearth.model.masks import training_mask  # imports jax, which reading a hash need not
+
+    training_mask(config, tokenizer.maximum_tokens if tokenizer else 0).save(path)
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:

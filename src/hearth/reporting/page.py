@@ -24,7 +24,13 @@ from hearth.reporting.labels import LABEL_FORMAT, Reason
 from hearth.reporting.leaderboard import Leaderboard, Row, gap_text
 from hearth.reporting.markdown import more_text
 from hearth.reporting.merged import STATUSES, Evaluation, fault_text
-from hearth.reporting.model_figures import draw_mixing, read_mixing
+from hearth.reporting.model_figures import (
+    describe_mask,
+    draw_mask,
+    draw_mixing,
+    read_mask,
+    read_mixing,
+)
 from hearth.reporting.page_data import describe, write_page_data
 
 T = TypeVar("T")
@@ -115,14 +121,21 @@ def _write_figures(
     for path in sorted((root / "runs").glob("*")):
         curves = _readable(read_curves, Results(root).tensorboard(path.name), root, faults)
         mixing = _readable(read_mixing, Results(root).bundle(path.name), root, faults)
+        mask = _readable(read_mask, Results(root).bundle(path.name), root, faults)
         if curves:
-            draw = figures.draw_training(curves)
-            written += figures.write_figure(folder, f"training-{path.name}", draw)
-            steps = int(max(curve.steps[-1] for curve in curves))
-            runs.append({"name": path.name, "steps": steps, "mixing": mixing is not None})
-            if mixing:
-                draw = draw_mixing(mixing)
-                written += figures.write_figure(folder, f"mixing-{path.name}", draw)
+            drawn = {"training": figures.draw_training(curves)}
+            drawn |= {"mixing": draw_mixing(mixing)} if mixing else {}
+            drawn |= {"attention": draw_mask(mask)} if mask else {}
+            for name, draw in drawn.items():
+                written += figures.write_figure(folder, f"{name}-{path.name}", draw)
+            runs.append(
+                {
+                    "name": path.name,
+                    "steps": int(max(curve.steps[-1] for curve in curves)),
+                    "mixing": mixing is not None,
+                    "attention": describe_mask(mask) if mask else "",
+                }
+            )
     return runs, {folder / name for name in written}
 
 

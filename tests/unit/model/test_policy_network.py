@@ -13,6 +13,7 @@ from tests.unit.model.conftest import QUICKLY_COMPILED, new_network
 
 from hearth.core.errors import SettingsError
 from hearth.model.configuration import ModelConfig
+from hearth.model.masks import training_mask
 from hearth.model.policy_network import PolicyNetwork
 
 
@@ -50,6 +51,33 @@ def test_velocity_reads(encode: Any, velocity: Any, batch: dict[str, Any], what:
     noisy, time = jnp.asarray(batch["actions"])[:, None], jnp.full((4, 1), 0.5)
     one, two = (velocity(noisy, time, encode(b)) for b in (batch, changed(batch, what)))
     assert float(jnp.min(jnp.max(jnp.abs(one - two), axis=(1, 2, 3)))) > 1e-4
+
+
+def test_the_mask_that_is_shown_is_the_one_that_the_network_uses(
+    network: PolicyNetwork, batch: dict[str, Any]
+) -> None:
+    """Group by group, laid out again token by token."""
+    length = batch["fast_tokens"].shape[1]
+    whole = {**batch, "fast_token_mask": np.ones_like(batch["fast_token_mask"])}
+    prefix = network.embed(whole, training=True)
+    shown = training_mask(network.config, length)
+    assert [group.name for group in shown.groups] == [
+        "images", "task", "stage", "state", "FAST", "actions"
+    ]  # fmt: skip
+    layouts = {"all": np.ones, "none": np.zeros, "causal": lambda shape: np.tri(*shape)}
+    counts = [group.tokens for group in shown.groups]
+    mask = np.block(
+        [
+            [layouts[sight]((rows, columns)) for sight, columns in zip(row, counts, strict=True)]
+            for row, rows in zip(shown.sees, counts, strict=True)
+        ]
+    ).astype(bool)
+    tokens = prefix.tokens.shape[1]
+    np.testing.assert_array_equal(mask[:tokens, :tokens], prefix.attention_mask[0])
+    assert not mask[:tokens, tokens:].any() and mask[tokens:, tokens:].all()
+    context = network.encode(whole, training=True).context
+    read = context.keys.shape[2]  # the first of the prefix: FAST tokens are its last
+    assert mask[tokens:, :read].all() and not mask[tokens:, read:tokens].any()
 
 
 def test_fast_tokens_change_nothing_for_actions_and_stages(

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from hearth.benchmark import Benchmark, load_benchmark
+from hearth.core.attention_mask import AttentionMask
 from hearth.core.errors import BundleError
 from hearth.core.sections import TokenizerSettings
 from hearth.data.tokenizer import fit
+from hearth.model.masks import training_mask
 from hearth.policy import bundle as bundles
 from hearth.policy.network import NetworkDefinition
 
@@ -45,6 +47,7 @@ def test_the_hash_is_of_the_content_and_replacing_works(copy: Path) -> None:
     assert rewrite(loaded, copy) == loaded.hash == bundles.content_hash(copy)
     loaded.parameters["stage_head/bias"] += 1
     assert rewrite(loaded, copy) != loaded.hash
+    assert AttentionMask.load(copy / "attention_mask.json") == training_mask(loaded.config)
     assert [item.name for item in copy.parent.iterdir()] == [copy.name]
 
 
@@ -62,6 +65,8 @@ def test_a_bundle_carries_the_tokenizer_it_was_trained_with(copy: Path) -> None:
     )  # fmt: skip
     again = bundles.load(copy)
     assert again.hash != loaded.hash and again.tokenizer is not None
+    mask = AttentionMask.load(copy / "attention_mask.json")
+    assert mask == training_mask(loaded.config, tokenizer.maximum_tokens)
     assert again.tokenizer.encode(chunks[0]) == tokenizer.encode(chunks[0])
     file = copy / "tokenizer.json"
     file.write_text(file.read_text()[:-100])

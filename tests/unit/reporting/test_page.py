@@ -14,6 +14,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+from hearth.core.attention_mask import AttentionMask, TokenGroup
 from hearth.core.errors import DataError
 from hearth.core.files import write_json
 from hearth.core.results import Results
@@ -159,6 +160,26 @@ def test_mixing_weights_of_a_run_are_drawn_from_its_bundle(tmp_path):
     }  # fmt: skip
     assert "cannot read runs/broken/policy/parameters.npz" in text
     assert "figures/training-broken-light.svg" in page.links
+
+
+def test_the_attention_mask_of_a_run_is_drawn_from_its_bundle(tmp_path):
+    write_scores(tmp_path, "one", "radio", [1.0, 0.5])
+    for run in ("main", "plain", "broken"):
+        write_events(Results(tmp_path).tensorboard(run), [(1, {"total": 1.0})], "")
+        Results(tmp_path).bundle(run).mkdir(parents=True)
+    groups = (TokenGroup("images", 48), TokenGroup("FAST", 3))
+    mask = AttentionMask(groups, (("all", "none"), ("all", "causal")))
+    mask.save(Results(tmp_path).bundle("main") / "attention_mask.json")
+    (Results(tmp_path).bundle("broken") / "attention_mask.json").write_text('{"groups"')
+    write_leaderboard(tmp_path, ["one"], ["radio"], ReportSettings(bootstrap_samples=100), seed=0)
+    text, page = read_page(tmp_path)
+    assert {link for link in page.links if "attention" in link} == {
+        "figures/attention-main-light.svg", "figures/attention-main-dark.svg",
+    }  # fmt: skip
+    assert "images: images; FAST: images, FAST before it" in text
+    assert "runs/broken/policy/attention_mask.json is not valid JSON" in text
+    drawn = (tmp_path / "leaderboard" / "figures" / "attention-main-dark.svg").read_text()
+    assert {">images<", ">48<", ">FAST<", ">3<"} <= set(re.findall(r">[^<>]+<", drawn))
 
 
 def test_figures_of_evaluations_that_are_gone_are_removed(tmp_path):

@@ -22,7 +22,7 @@ import h5py
 import numpy as np
 
 from hearth.benchmark import Benchmark, load_benchmark
-from hearth.core.sections import StatisticsSettings
+from hearth.core.data_sections import StatisticsSettings
 from hearth.data.episodes import EpisodeTable, iterate_tables
 from hearth.data.statistics import Identity, TaskStatistics, accumulate, pool
 

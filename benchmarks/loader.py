@@ -28,7 +28,8 @@ import psutil
 from av.video.stream import VideoStream
 
 from hearth.benchmark import Benchmark, load_benchmark
-from hearth.core.sections import DataSettings, LoaderSettings
+from hearth.core.data_sections import DataSettings
+from hearth.core.sections import LoaderSettings
 from hearth.core.statistics import Statistics
 from hearth.data.codecs import Codec, EncodedFrames, encode_h264, encode_jpegs
 from hearth.data.episodes import Episode, concatenate, write_part

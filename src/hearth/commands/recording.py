@@ -12,12 +12,12 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 from hearth.benchmark import Benchmark
+from hearth.core.data_sections import DemonstrationSettings
 from hearth.core.errors import DataError
 from hearth.core.files import hash_json, read_json, write_json
 from hearth.core.lifetime import end_pool_worker_with_parent
 from hearth.core.progress import progress
 from hearth.core.results import Results
-from hearth.core.sections import DemonstrationSettings
 from hearth.core.seeds import integer
 from hearth.core.selection import select_tasks
 from hearth.core.settings import Settings

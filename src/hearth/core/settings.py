@@ -9,14 +9,18 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from hearth.core.ablations import AblationSettings, check_ablations
+from hearth.core.data_sections import (
+    DataSettings,
+    DemonstrationSettings,
+    StatisticsSettings,
+    TokenizerSettings,
+)
 from hearth.core.errors import SettingsError, choices
 from hearth.core.evaluator import EvaluatorSettings
 from hearth.core.files import hash_json, write_text
 from hearth.core.finetuning import FINETUNED, VALIDATION, FinetuningSettings
 from hearth.core.launching import LauncherSettings
 from hearth.core.sections import (
-    DataSettings,
-    DemonstrationSettings,
     EvaluationSettings,
     ModelSettings,
     Name,
@@ -25,8 +29,6 @@ from hearth.core.sections import (
     RunSettings,
     RuntimeSettings,
     Section,
-    StatisticsSettings,
-    TokenizerSettings,
 )
 
 

@@ -6,8 +6,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from hearth.core.data_sections import DataSettings
 from hearth.core.errors import DataError
-from hearth.core.sections import DataSettings
 from hearth.data.codecs import Codec
 
 # Bytes of a 224 x 224 frame, the mean over three cameras of the rendered household.

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from hearth.benchmark import Benchmark
+from hearth.core.data_sections import DataSettings
 from hearth.core.errors import DataError
 from hearth.core.files import hash_file, hash_json
-from hearth.core.sections import DataSettings
 from hearth.data import episodes
 from hearth.data.codecs import PIXEL_FORMATS, Codec, EncodedFrames, encode_h264, encode_jpegs
 from hearth.data.conversion import FrameConverter

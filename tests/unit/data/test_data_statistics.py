@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from hearth.benchmark import load_benchmark
 from hearth.cli import main
+from hearth.core.data_sections import StatisticsSettings
 from hearth.core.errors import DataError, StatisticsError
 from hearth.core.files import read_json, write_text
 from hearth.core.results import Results
-from hearth.core.sections import StatisticsSettings
 from hearth.core.settings import Settings
 from hearth.core.statistics import Statistics
 from hearth.data.episodes import EpisodeTable, read_tables

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hearth.core.data_sections import DataSettings
 from hearth.core.errors import DataError
-from hearth.core.sections import DataSettings
 from hearth.data.estimate import as_text, check_disk, estimate
 
 

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from hearth.benchmark import load_benchmark
 from hearth.cli import main
 from hearth.core.actions import to_delta
+from hearth.core.data_sections import TokenizerSettings
 from hearth.core.errors import DataError, SettingsError, StatisticsError
 from hearth.core.files import read_json, write_text
 from hearth.core.results import Results
-from hearth.core.sections import TokenizerSettings
 from hearth.core.settings import Settings, validate_settings
 from hearth.core.statistics import Statistics
 from hearth.data.episodes import read_tables

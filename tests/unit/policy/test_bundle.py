@@ -9,8 +9,8 @@ import pytest
 
 from hearth.benchmark import Benchmark, load_benchmark
 from hearth.core.attention_mask import AttentionMask
+from hearth.core.data_sections import TokenizerSettings
 from hearth.core.errors import BundleError
-from hearth.core.sections import TokenizerSettings
 from hearth.data.tokenizer import fit
 from hearth.model.masks import training_mask
 from hearth.policy import bundle as bundles

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from hearth.benchmark import Benchmark
+from hearth.core.data_sections import StatisticsSettings
 from hearth.core.errors import StatisticsError
 from hearth.core.files import hash_json
-from hearth.core.sections import StatisticsSettings
 from hearth.core.statistics import Statistics
 from hearth.data.statistics.histogram import DyadicHistogram
 from hearth.data.statistics.moments import Moments

@@ -9,9 +9,9 @@ import numpy as np
 from tokenizers import Tokenizer, models, trainers
 
 from hearth.benchmark import Benchmark, load_benchmark
+from hearth.core.data_sections import TokenizerSettings
 from hearth.core.errors import SettingsError
 from hearth.core.results import Results
-from hearth.core.sections import TokenizerSettings
 from hearth.core.settings import Settings
 from hearth.core.statistics import Statistics
 from hearth.data.tokenizer.fast import FastTokenizer, as_text, letters_of

@@ -69,7 +69,8 @@ class S3Server:
     def _answer(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
-        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        method = environ["REQUEST_METHOD"]
+        path = environ["PATH_INFO"].encode("latin-1").decode()  # as WSGI has it
         self.requests.append((method, path))
         put = method == "PUT"
         refused = put and self.refused and path.endswith(self.refused)

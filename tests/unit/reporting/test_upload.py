@@ -75,6 +75,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "evaluation/official/running/a/log").unlink()
     report = ReportSettings(baseline="untrained", bootstrap_samples=200)
     write_leaderboard(root, ["untrained", "trained"], ["radio"], report, seed=0)
+    # People name their labels as they like.
+    write_text(root / "evaluation/trained/labels/Bö & 1+2 #3 50%20 of?.json", "{}")
     return root
 
 

@@ -74,21 +74,9 @@ def make_stage(finished: Workflow, folder: Path, name: str) -> Stage:
     return stage
 
 
-# The other stages meet kill -9 in their own unit tests, at chosen moments.
-KILLED = ("demos", "statistics", "report")
-
-
-@pytest.mark.parametrize(
-    ("name", "number"),
-    [(name, signal.SIGINT) for name in STAGES] + [(name, signal.SIGKILL) for name in KILLED],
-)
-def test_a_stage_goes_on_after(
-    finished: Workflow, tmp_path: Path, name: str, number: signal.Signals
-) -> None:
-    stage = make_stage(finished, tmp_path, name)
-    seconds = stage.finish()
+def interrupted(stage: Stage, number: signal.Signals, seconds: float) -> str:
+    """What the command printed that a signal ended somewhere within `seconds`."""
     for fraction in (0.8, 0.6, 0.4, 0.2):
-        stage.clear()
         process = stage.start()
         time.sleep(fraction * seconds)
         if process.poll() is None:
@@ -97,10 +85,22 @@ def test_a_stage_goes_on_after(
             send(process.pid, number)
         output, _ = process.communicate(timeout=60)
         if process.returncode != 0:
-            break  # otherwise it was done before the signal came
-    assert process.returncode != 0, "no signal came in time"
-    if number == signal.SIGINT and "hearth:" in output:
+            return output
+        stage.clear()  # it was done before the signal came
+    raise AssertionError("no signal came in time")
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_goes_on_after_control_c_and_kill_9(
+    finished: Workflow, tmp_path: Path, name: str
+) -> None:
+    stage = make_stage(finished, tmp_path, name)
+    seconds = stage.finish()
+    stage.clear()
+    output = interrupted(stage, signal.SIGINT, seconds)
+    if "hearth:" in output:
         assert "Traceback" not in output, output[-4000:]
+    interrupted(stage, signal.SIGKILL, 0.5 * seconds)
     stage.finish()
 
 

@@ -15,6 +15,7 @@ from hearth.core.seeds import generator
 from hearth.core.settings import Settings
 from hearth.core.statistics import Statistics
 from hearth.training.job import Job
+from hearth.training.loop import fit
 
 HORIZON, IMAGE_SIZE, BATCH = 6, 16, 4
 TASK, TASK_INDEX, STAGES = "picking_up_trash", 1, 3  # as in the benchmark file
@@ -80,6 +81,14 @@ def make_job(settings: Settings, source: Any = batches) -> Job:
         settings=settings, name="main", results=Results.of(settings), benchmark=benchmark,
         tasks=(TASK,), statistics=make_statistics(benchmark), batches=source,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six steps without interruption, on one device."""
+    root = tmp_path_factory.mktemp("reference")
+    fit(make_job(make_settings(root)))
+    return root
 
 
 @pytest.fixture

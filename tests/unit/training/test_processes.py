@@ -1,4 +1,4 @@
-"""A run of two processes with a device each, against one process with two devices."""
+"""A run of two processes with a device each, against one process with one."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from hearth.core.errors import TrainingError
 from hearth.training import processes
 
 ROOT = Path(__file__).parents[3]
-STEPS = 12
+STEPS = 6
+
+# Its counterpart is the run of test_loop.
+pytestmark = pytest.mark.xdist_group("training")
 
 
-def start(folder: Path, devices: int, **slurm: str) -> subprocess.Popen[str]:
+def start(folder: Path, **slurm: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.unit.training.several_processes", str(folder), str(devices)],
+        [sys.executable, "-m", "tests.unit.training.several_processes", str(folder)],
         cwd=ROOT, env={**os.environ, **slurm}, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -31,7 +34,7 @@ def start_two(folder: Path, job: str) -> list[subprocess.Popen[str]]:
     """As srun starts one task on each of two nodes."""
     return [
         start(
-            folder, 1, SLURM_STEP_NUM_TASKS="2", SLURM_PROCID=str(number), SLURM_JOB_ID=job,
+            folder, SLURM_STEP_NUM_TASKS="2", SLURM_PROCID=str(number), SLURM_JOB_ID=job,
             SLURM_LAUNCH_NODE_IPADDR="127.0.0.1",
         )
         for number in range(2)
@@ -55,9 +58,10 @@ def weights(folder: Path) -> dict[str, np.ndarray]:
         return dict(arrays)
 
 
-def test_two_processes_learn_what_one_learns_also_when_one_is_told_to_leave(tmp_path: Path) -> None:
-    alone, together = tmp_path / "alone", tmp_path / "together"
-    end([start(alone, 2)], 0)
+def test_two_processes_learn_what_one_learns_also_when_one_is_told_to_leave(
+    tmp_path: Path, reference: Path
+) -> None:
+    alone, together = reference, tmp_path / "together"
     pair = start_two(together, "7")
     deadline = time.monotonic() + 240
     while len(lines(together)) < 2:

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from hearth.core.sections import (
     Name,
+    NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
@@ -58,6 +59,13 @@ class LauncherSettings(Section):
 
     executor: Literal["none", "local", "slurm"] = "none"
     shards: PositiveInt = 4  # most jobs of one evaluated task side by side
+    # Shards of all tasks that run at once: the GPUs that an evaluation usually gets. Tasks are then
+    # cut so that all are done soonest; None cuts each into as many as `shards` says.
+    slots: PositiveInt | None = None
+    start_minutes: NonNegativeFloat = 5.0  # of a shard, before its first episode: scene and policy
+    # Before it submits, a launcher waits this long per unit of nice: the longest shards come first
+    # to GPUs that are idle, too.
+    nice_seconds: NonNegativeFloat = 0.0
     attempts: PositiveInt = 3  # jobs in a row that end without any progress before it gives up
     poll_seconds: PositiveFloat = 15.0  # between two looks at files and at the queue
     train: JobResources = JobResources()

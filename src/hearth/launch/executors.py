@@ -28,8 +28,8 @@ _GRACE_SECONDS = 10.0
 class Executor(Protocol):
     """What the launcher needs of a place where jobs run."""
 
-    def submit(self, works: Sequence[Work]) -> list[str]:
-        """Start one job for each of `works`; their ids."""
+    def submit(self, works: Sequence[Work], nice: int) -> list[str]:
+        """Start one job for each of `works`; their ids. `nice` lets others of the user go first."""
         ...
 
     def active(self) -> list[QueuedJob]:
@@ -96,21 +96,18 @@ def _options(text: str) -> dict[str, Any]:
 class Slurm:
     """Jobs of Slurm; several of one submission are one job array."""
 
-    def __init__(
-        self, name: str, folder: Path, resources: JobResources, queue: Queue, nice: int = 0
-    ) -> None:
-        self.name, self.folder, self.resources = name, folder, resources
-        self.queue, self.nice = queue, nice
+    def __init__(self, name: str, folder: Path, resources: JobResources, queue: Queue) -> None:
+        self.name, self.folder, self.resources, self.queue = name, folder, resources, queue
         self._submitted = 0.0
 
-    def submit(self, works: Sequence[Work]) -> list[str]:
+    def submit(self, works: Sequence[Work], nice: int) -> list[str]:
         """Submit one array. Raises LaunchError with sbatch's words if it is refused."""
         from submitit import SlurmExecutor
         from submitit.core.utils import FailedJobError
 
         try:
             executor = SlurmExecutor(self.folder)
-            executor.update_parameters(**sbatch_parameters(self.name, self.resources, self.nice))
+            executor.update_parameters(**sbatch_parameters(self.name, self.resources, nice))
             jobs = executor.submit_array(works)
         except (FailedJobError, FileNotFoundError, RuntimeError) as error:
             raise LaunchError(
@@ -149,8 +146,8 @@ class Local:
     def __init__(self, folder: Path, resources: JobResources) -> None:
         self.folder, self.resources = folder, resources
 
-    def submit(self, works: Sequence[Work]) -> list[str]:
-        """Start a process for each; they share the machine."""
+    def submit(self, works: Sequence[Work], nice: int) -> list[str]:
+        """Start a process for each; they share the machine, and none waits."""
         from submitit import LocalExecutor
 
         executor = LocalExecutor(self.folder)

@@ -36,7 +36,7 @@ def launch(unit: EvaluationUnit | TrainingUnit, settings: Settings) -> None:
     if wanted.executor == "slurm":
         command(["sbatch", "--version"])  # later, no answer is waited for
         queue = Queue(Results.of(settings).queue, wanted.poll_seconds)
-        executor: Executor = Slurm(unit.name, unit.folder, resources, queue, unit.nice())
+        executor: Executor = Slurm(unit.name, unit.folder, resources, queue)
     elif wanted.executor == "local":
         executor = Local(unit.folder, resources)
     else:
@@ -149,12 +149,13 @@ class Launcher:
         return covered, leftovers
 
     def _submit(self, pieces: Sequence[Any], active: int) -> None:
-        works = self.unit.works(pieces, max(1, self.settings.shards - active))
+        works, nice = self.unit.works(pieces, max(1, self.settings.shards - active))
+        time.sleep(nice * self.settings.nice_seconds)
         self._say(f"submitting {len(works)} jobs for {len(pieces)} of what is missing")
         self.folder.mkdir(parents=True, exist_ok=True)
         clean(self.folder, kept=list(self.known))
         # Also of jobs that end before the next look.
-        self.known.update(zip(self.executor.submit(works), works, strict=True))
+        self.known.update(zip(self.executor.submit(works, nice), works, strict=True))
 
     def _cancel(self, reason: str) -> None:
         """Cancel all jobs of the unit; without a reason only those that have not begun."""

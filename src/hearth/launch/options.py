@@ -27,7 +27,13 @@ _NAMES = {
 }
 # Stages whose jobs are those of another one, in the settings.
 _SECTION = {"finetune": "train"}
-_LAUNCHER = {"launcher_shards": "shards", "launcher_attempts": "attempts"}
+_LAUNCHER = {
+    "launcher_shards": "shards",
+    "launcher_slots": "slots",
+    "launcher_start_minutes": "start_minutes",
+    "launcher_nice_seconds": "nice_seconds",
+    "launcher_attempts": "attempts",
+}
 
 
 def launch_command(stage: str) -> Callable[[Any, Any], str]:
@@ -63,7 +69,7 @@ def command_for(stage: str, resources: dict[str, Any]) -> str:
         )
     if executor == "none":
         return stage
-    settings: dict[str, int | str] = {"launcher.executor": executor}
+    settings: dict[str, int | float | str] = {"launcher.executor": executor}
     for key, name in _LAUNCHER.items():
         if key in resources:
             settings[f"launcher.{name}"] = resources[key]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hearth.benchmark import load_benchmark
-from hearth.core.errors import LaunchError
+from hearth.core.errors import EvaluationError, LaunchError
 from hearth.core.files import hash_json
 from hearth.core.groups import tasks_of_run
 from hearth.core.launching import JobResources, LauncherSettings
@@ -16,6 +17,7 @@ from hearth.core.results import Results
 from hearth.core.selection import select_tasks
 from hearth.core.settings import Settings, freeze_settings
 from hearth.evaluation import identity
+from hearth.launch.plan import ToPlay, longest_shard, shard_counts
 from hearth.launch.shards import split
 from hearth.launch.work import EvaluationShard, TrainingJob
 
@@ -40,8 +42,11 @@ class Unit(Protocol):
         """The pieces that a job with this work does; none if it was started for other settings."""
         ...
 
-    def works(self, pieces: Sequence[Any], most: int) -> Sequence[Any]:
-        """Work for at most `most` jobs that do these pieces."""
+    def works(self, pieces: Sequence[Any], most: int) -> tuple[Sequence[Any], int]:
+        """Work for at most `most` jobs that do these pieces, and by how much they may wait.
+
+        The number is Slurm's `nice`, from 0 to 100.
+        """
         ...
 
     def progress(self) -> object:
@@ -83,17 +88,25 @@ class EvaluationUnit:
         self._crashed_before = self._crashed()
 
     def _minutes(self, task: str) -> float:
-        """How long one episode takes at most, at the robot's own pace."""
-        return self.benchmark.time_limit(task) / self.benchmark.frames_per_second / 60
+        """How long a shard takes for one episode at most, at the robot's own pace."""
+        steps = self.benchmark.time_limit(task)
+        workers = self.settings.evaluation(self.evaluation).workers
+        return steps / self.benchmark.frames_per_second / 60 / workers
 
-    def nice(self) -> int:
-        """0 for the experiment's longest task, up to 100 for shorter ones, which start later.
+    def _to_play(self, pieces: int) -> dict[str, ToPlay]:
+        """`pieces` of this task and what is missing of the experiment's others.
 
-        Small, because it counts against the jobs of other users too.
+        A task whose policy is not there yet will be planned when it is.
         """
-        tasks = select_tasks(self.settings, self.benchmark.task_names)
-        longest = max(self._minutes(task) for task in {*tasks, self.task})
-        return round(_MOST_NICE * (1 - self._minutes(self.task) / longest))
+        found = {self.task: ToPlay(pieces, self._minutes(self.task))}
+        for task in select_tasks(self.settings, self.benchmark.task_names):
+            with contextlib.suppress(EvaluationError):
+                missing = identity.missing_episodes(
+                    self.settings, self.benchmark, self.evaluation, task
+                )
+                if missing and task not in found:
+                    found[task] = ToPlay(len(missing), self._minutes(task))
+        return found
 
     def remaining(self) -> list[identity.Key]:
         """The due episodes that have no finished result, nor crashed since this unit was made.
@@ -122,20 +135,30 @@ class EvaluationUnit:
             return set()
         return set(work.episodes)
 
-    def works(self, pieces: Sequence[identity.Key], most: int) -> list[EvaluationShard]:
-        """Shards of equal duration."""
+    def works(self, pieces: Sequence[identity.Key], most: int) -> tuple[list[EvaluationShard], int]:
+        """Shards of equal duration; those of the experiment's longest need not wait for others.
+
+        Their `nice` stays small because it counts against the jobs of other users too.
+        """
+        launcher, tasks = self.settings.launcher, self._to_play(len(pieces))
+        if launcher.slots is None:
+            counts = {task: min(launcher.shards, tasks[task].episodes) for task in tasks}
+        else:
+            counts = shard_counts(tasks, launcher.slots, launcher.start_minutes, launcher.shards)
         durations = dict.fromkeys(pieces, self._minutes(self.task))
-        shards = []
-        for keys in split(durations, most):
-            shards.append(
-                EvaluationShard(
-                    self.config, self.evaluation, self.task, tuple(keys),
-                    # The first episode names the logs: no two shards at one time share it.
-                    part=f"from_{keys[0][0]}_{keys[0][1]}_", hashes=self.hashes,
-                    requeue=self.settings.launcher.evaluate.requeue, backends=self.backends,
-                )
-            )  # fmt: skip
-        return shards
+        shares = split(durations, min(most, counts[self.task]))
+        longest = max(sum(durations[key] for key in keys) for keys in shares)
+        # Fewer shards than planned, where some run already, may be longer than any that was.
+        nice = max(0, round(_MOST_NICE * (1 - longest / longest_shard(tasks, counts))))
+        return [self._shard(keys) for keys in shares], nice
+
+    def _shard(self, keys: Sequence[identity.Key]) -> EvaluationShard:
+        return EvaluationShard(
+            self.config, self.evaluation, self.task, tuple(keys),
+            # The first episode names the logs: no two shards at one time share it.
+            part=f"from_{keys[0][0]}_{keys[0][1]}_", hashes=self.hashes,
+            requeue=self.settings.launcher.evaluate.requeue, backends=self.backends,
+        )  # fmt: skip
 
     def progress(self) -> int:
         """The number of episodes to come."""
@@ -160,10 +183,6 @@ class TrainingUnit:
         self.resources = _for_devices(settings, run)
         self._finished = False
 
-    def nice(self) -> int:
-        """Nothing waits for training but everything."""
-        return 0
-
     def remaining(self) -> list[str]:
         """The run, until a job of ours found it finished.
 
@@ -175,9 +194,10 @@ class TrainingUnit:
         """The run, if the job trains with our settings."""
         return {self.run} if isinstance(work, TrainingJob) and work.key == self.key else set()
 
-    def works(self, pieces: Sequence[str], most: int) -> list[TrainingJob]:
-        """One job."""
-        return [TrainingJob(self.config, self.run, self.key, self.settings.launcher.train.requeue)]
+    def works(self, pieces: Sequence[str], most: int) -> tuple[list[TrainingJob], int]:
+        """One job, which waits for nobody: everything waits for it."""
+        requeue = self.settings.launcher.train.requeue
+        return [TrainingJob(self.config, self.run, self.key, requeue)], 0
 
     def progress(self) -> object:
         """The checkpoints that there are."""

@@ -78,10 +78,13 @@ def test_the_second_phase_asks_for_what_training_asks_for() -> None:
 def test_a_profile_becomes_a_command() -> None:
     resources = {
         "launcher": "slurm", "slurm_partition": "rtx", "slurm_account": "123", "gpu": 1,
-        "runtime": 60, "launcher_shards": 8, "slurm_extra": "--mail-type=END --nice=5",
+        "runtime": 60,
+        "launcher_shards": 8, "launcher_slots": 20, "launcher_nice_seconds": 1.5,
+        "slurm_extra": "--mail-type=END --nice=5",
     }  # fmt: skip
     assert command_for("evaluate", resources) == (
         "launch evaluate --set 'launcher.executor=\"slurm\"' --set launcher.shards=8"
+        " --set launcher.slots=20 --set launcher.nice_seconds=1.5"
         " --set 'launcher.evaluate.partition=\"rtx\"' --set 'launcher.evaluate.account=\"123\"'"
         " --set launcher.evaluate.gpus=1 --set launcher.evaluate.minutes=60"
         " --set 'launcher.evaluate.extra=\"--mail-type=END --nice=5\"'"

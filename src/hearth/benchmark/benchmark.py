@@ -8,13 +8,15 @@ from __future__ import annotations
 import math
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hearth.core.errors import SettingsError, choices
+
+if TYPE_CHECKING:
+    import numpy as np  # loaded where used: a waiting launcher knows tasks but makes no arrays
 
 SIMULATORS = ("household", "omnigibson-2025", "omnigibson-2026")
 Split = Literal["train", "validation", "public", "hidden"]
@@ -100,16 +102,22 @@ class Robot(_Facts):
     @cached_property
     def lower(self) -> np.ndarray:
         """Lower action limits, float64[action_width]."""
+        import numpy as np
+
         return np.concatenate([group.lower for group in self.actions])
 
     @cached_property
     def upper(self) -> np.ndarray:
         """Upper action limits, float64[action_width]."""
+        import numpy as np
+
         return np.concatenate([group.upper for group in self.actions])
 
     @cached_property
     def delta_mask(self) -> np.ndarray:
         """bool[action_width]: True where the policy predicts a change against the current state."""
+        import numpy as np
+
         mask = np.zeros(self.action_width, dtype=bool)
         for group in self.actions:
             if group.kind == "joint":
@@ -120,6 +128,8 @@ class Robot(_Facts):
     @cached_property
     def per_timestep_mask(self) -> np.ndarray:
         """bool[action_width]: True where normalisation is per chunk index (report, 4.5.2)."""
+        import numpy as np
+
         mask = np.zeros(self.action_width, dtype=bool)
         for group in self.actions:
             mask[group.start : group.stop] = group.kind == "joint"
@@ -141,6 +151,8 @@ class Robot(_Facts):
         Raises:
             SettingsError: the vector has another width than this robot's.
         """
+        import numpy as np
+
         proprioception = np.asarray(proprioception)
         if proprioception.shape[-1] != self.proprioception_width:
             raise SettingsError(
@@ -221,6 +233,8 @@ class Benchmark(_Facts):
 
     def stage_counts(self) -> np.ndarray:
         """int32[task_count]: stages per task index, 0 where the index is unused."""
+        import numpy as np
+
         counts = np.zeros(self.task_count, dtype=np.int32)
         for task in self.tasks:
             counts[task.index] = task.stages
@@ -245,6 +259,8 @@ class Benchmark(_Facts):
 
 def stage_label(frame: int | np.ndarray, length: int, stages: int) -> np.ndarray:
     """The time-based stage of a frame (report, 6.1): equal parts of the demonstration."""
+    import numpy as np
+
     return np.minimum(np.asarray(frame) * stages // max(length, 1), stages - 1).astype(np.int32)
 
 

@@ -6,7 +6,7 @@ from hearth.benchmark import Benchmark, load_benchmark
 from hearth.core.errors import SettingsError
 from hearth.core.selection import check_cameras, check_tasks, select_tasks
 from hearth.core.settings import Settings
-from hearth.policy.rules import check_rules
+from hearth.policy.checks import check_rules
 
 
 def benchmark_of(settings: Settings) -> Benchmark:

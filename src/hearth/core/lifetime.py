@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import multiprocessing
 import os
+import select
 import signal
 import sys
 import threading
@@ -50,14 +51,30 @@ def terminate_after(process: int) -> None:
 
     SIGTERM rather than a kill: a training writes its checkpoint before it leaves.
     """
-    import psutil
 
     def watch() -> None:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            psutil.Process(process).wait()
+        _wait_for_end(process)
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True, name="ancestor").start()
+
+
+def _wait_for_end(process: int) -> None:
+    """Wait for a process that is not a child of this one; Linux tells without being asked again."""
+    try:
+        descriptor = os.pidfd_open(process)
+    except ProcessLookupError:
+        return
+    except (AttributeError, OSError):  # not Linux, or a kernel before 5.3
+        import psutil
+
+        with contextlib.suppress(psutil.NoSuchProcess):
+            psutil.Process(process).wait()
+        return
+    try:
+        select.select([descriptor], [], [])
+    finally:
+        os.close(descriptor)
 
 
 def _watch(parent: int, number: signal.Signals) -> None:

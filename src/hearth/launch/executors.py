@@ -1,4 +1,4 @@
-"""Where jobs run: processes of this machine, or Slurm. Both through submitit.
+"""Where jobs run: Slurm, here, or processes of this machine (`local`). Both through submitit.
 
 An executor belongs to one unit of work: its jobs have one name and one folder, which holds their
 pickled work, their logs and, where they ended by themselves, their result.
@@ -6,23 +6,25 @@ pickled work, their logs and, where they ended by themselves, their result.
 
 from __future__ import annotations
 
+import json
+import os
 import pickle
 import re
 import shlex
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Protocol
-
-import psutil
 
 from hearth.core.errors import LaunchError
 from hearth.core.launching import JobResources
 from hearth.launch.queue import Queue, QueuedJob, accounting, command
 
 Work = Callable[[], Any]
-_SIGNAL_SECONDS = 90  # ahead of the time limit: enough to write a large checkpoint
-_GRACE_SECONDS = 10.0
+SIGNAL_SECONDS = 90  # ahead of the time limit: enough to write a large checkpoint
 
 
 class Executor(Protocol):
@@ -64,7 +66,7 @@ def sbatch_parameters(name: str, resources: JobResources, nice: int = 0) -> dict
         "cpus_per_task": resources.cpus,
         "mem": f"{resources.memory_megabytes}MB",
         # A job shorter than the notice would be told to leave when it starts.
-        "signal_delay_s": min(_SIGNAL_SECONDS, resources.minutes * 60 // 4),
+        "signal_delay_s": min(SIGNAL_SECONDS, resources.minutes * 60 // 4),
         "stderr_to_stdout": True,
         "wckey": "hearth",
         # Since 22.05 srun does not take the number from sbatch; a requeued job adds to its log.
@@ -102,22 +104,17 @@ class Slurm:
 
     def submit(self, works: Sequence[Work], nice: int) -> list[str]:
         """Submit one array. Raises LaunchError with sbatch's words if it is refused."""
-        from submitit import SlurmExecutor
-        from submitit.core.utils import FailedJobError
-
+        parameters = sbatch_parameters(self.name, self.resources, nice)
         try:
-            executor = SlurmExecutor(self.folder)
-            executor.update_parameters(**sbatch_parameters(self.name, self.resources, nice))
-            jobs = executor.submit_array(works)
-        except (FailedJobError, FileNotFoundError, RuntimeError) as error:
+            return _submit_array(self.folder, parameters, works)
+        except LaunchError as error:
             raise LaunchError(
-                f"the cluster refused the jobs '{self.name}': {str(error).strip()}\n"
+                f"the cluster refused the jobs '{self.name}': {error}\n"
                 f"They ask for {self.resources.model_dump(exclude_defaults=True)}; the profile's "
                 "entry set-resources of this rule says so"
             ) from error
         finally:
             self._submitted = time.time()
-        return [job.job_id for job in jobs]
 
     def active(self) -> list[QueuedJob]:
         """By name, from an answer that is younger than the last submission."""
@@ -140,64 +137,45 @@ class Slurm:
         return accounting(ids)
 
 
-class Local:
-    """Processes of this machine that outlive the launcher; a job's id is its process id."""
+def _submit_array(folder: Path, parameters: dict[str, Any], works: Sequence[Work]) -> list[str]:
+    """Submit in a process of its own: submitit need not stay in the memory of a waiting launcher.
 
-    def __init__(self, folder: Path, resources: JobResources) -> None:
-        self.folder, self.resources = folder, resources
+    Ctrl-C does not reach that process, and it is waited for: what it submits can be cancelled.
 
-    def submit(self, works: Sequence[Work], nice: int) -> list[str]:
-        """Start a process for each; they share the machine, and none waits."""
-        from submitit import LocalExecutor
+    Raises:
+        LaunchError: the jobs are refused.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hearth.launch.submission", str(os.getpid())],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    try:
+        output, _ = process.communicate(pickle.dumps((folder, parameters, works)))
+    finally:
+        process.wait()
+    if process.returncode:
+        raise LaunchError(f"the process that submits ended with code {process.returncode}")
+    answer = json.loads(output)
+    if "error" in answer:
+        raise LaunchError(answer["error"])
+    return answer["ids"]
 
-        executor = LocalExecutor(self.folder)
-        executor.update_parameters(
-            timeout_min=self.resources.minutes,
-            gpus_per_node=self.resources.gpus,
-            stderr_to_stdout=True,
-            signal_delay_s=min(_SIGNAL_SECONDS, self.resources.minutes * 60 // 4),
-        )
-        return [executor.submit(work).job_id for work in works]
 
-    def active(self) -> list[QueuedJob]:
-        """The processes that still run, by the records of those that were started."""
-        records = self.folder.glob("*_submitted.pkl")
-        ids = [path.name.removesuffix("_submitted.pkl") for path in records]
-        return [QueuedJob(id, "RUNNING", self.folder.name) for id in ids if self._process(id)]
+class _RecordReader(pickle.Unpickler):
+    """Reads submitit's records without submitit."""
 
-    def _process(self, id: str) -> psutil.Process | None:
-        try:
-            process = psutil.Process(int(id))
-            # The id may have been given to another process since.
-            ours = str(self.folder.absolute()) in " ".join(process.cmdline())
-            return process if ours and process.status() != psutil.STATUS_ZOMBIE else None
-        except (psutil.Error, ValueError):
-            return None
-
-    def cancel(self, ids: Sequence[str]) -> None:
-        """End the processes and their children: asked first, then made to."""
-        found = [process for id in ids if (process := self._process(id)) is not None]
-        found += [child for process in found for child in process.children(recursive=True)]
-        for number in ("terminate", "kill"):
-            for process in found:
-                try:
-                    getattr(process, number)()
-                except psutil.Error:
-                    continue
-            _, found = psutil.wait_procs(found, timeout=_GRACE_SECONDS)
-
-    def explain(self, ids: Sequence[str]) -> str:
-        """Processes leave no word behind."""
-        return ""
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("submitit.core.utils", "DelayedSubmission"):
+            return SimpleNamespace
+        return super().find_class(module, name)
 
 
 def work_of(folder: Path, id: str) -> Any:
     """What job `id` does; None if nobody recorded it, so that it cannot run either."""
-    from submitit.core.utils import DelayedSubmission
-
     try:
-        return DelayedSubmission.load(folder / f"{id}_submitted.pkl").function
-    except (OSError, pickle.UnpicklingError, EOFError, AttributeError, ImportError, AssertionError):
+        with (folder / f"{id}_submitted.pkl").open("rb") as handle:
+            return _RecordReader(handle).load().function
+    except (OSError, pickle.UnpicklingError, EOFError, AttributeError, ImportError):
         return None
 
 

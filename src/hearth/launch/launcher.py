@@ -18,7 +18,7 @@ from hearth.core.errors import LaunchError
 from hearth.core.launching import LauncherSettings
 from hearth.core.results import Results
 from hearth.core.settings import Settings
-from hearth.launch.executors import Executor, Local, Slurm, clean, log_of, outcome_of, work_of
+from hearth.launch.executors import Executor, Slurm, clean, log_of, outcome_of, work_of
 from hearth.launch.queue import Queue, QueuedJob, command
 from hearth.launch.units import EvaluationUnit, TrainingUnit, Unit
 
@@ -38,6 +38,8 @@ def launch(unit: EvaluationUnit | TrainingUnit, settings: Settings) -> None:
         queue = Queue(Results.of(settings).queue, wanted.poll_seconds)
         executor: Executor = Slurm(unit.name, unit.folder, resources, queue)
     elif wanted.executor == "local":
+        from hearth.launch.local import Local
+
         executor = Local(unit.folder, resources)
     else:
         raise LaunchError("launcher.executor 'none' runs in place; to launch choose local or slurm")

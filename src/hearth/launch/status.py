@@ -14,7 +14,7 @@ from hearth.core.finetuning import VALIDATION
 from hearth.core.results import Results
 from hearth.core.settings import Settings
 from hearth.evaluation import identity
-from hearth.launch.executors import Local
+from hearth.launch.local import Local
 from hearth.launch.queue import Queue, QueuedJob
 from hearth.launch.units import job_name
 

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from hearth.benchmark.benchmark import Benchmark
-from hearth.core.errors import SettingsError, choices
+from hearth.policy.checks import OTHER_TASKS, check_closures
 
 CLOSED = -0.98  # of a gripper's state in [-1, 1]: nothing between the fingers
 OPEN_FROM = 0.90  # above it a gripper counts as open; in between it holds something
 OPEN = 1.0  # the command that opens a gripper fully
-OTHER_TASKS = "*"  # the entry of a closure table that stands for all tasks without one
 
 
 @dataclass(frozen=True)
@@ -101,23 +100,3 @@ def closure_table(
             for hand, first in enumerate(first_stages):
                 table[task.index, :, hand] = False if first is None else stages >= first
     return table
-
-
-def check_closures(given: Mapping[str, tuple[int | None, ...]], benchmark: Benchmark) -> None:
-    """Refuse a closure table that does not fit the benchmark.
-
-    Raises:
-        SettingsError: an entry names no task, or not every hand of the robot.
-    """
-    hands = len(benchmark.robot.gripper_dimensions)
-    for name, first_stages in given.items():
-        if name != OTHER_TASKS and name not in benchmark.task_names:
-            raise SettingsError(
-                f"runtime.gripper_closures names '{name}', no task of '{benchmark.name}': "
-                + choices(name, [*benchmark.task_names, OTHER_TASKS])
-            )
-        if len(first_stages) != hands:
-            raise SettingsError(
-                f"runtime.gripper_closures['{name}'] = {list(first_stages)}: robot "
-                f"'{benchmark.robot.name}' has {hands} grippers; give one number or null for each"
-            )

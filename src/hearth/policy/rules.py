@@ -12,17 +12,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hearth.benchmark.benchmark import Benchmark
-from hearth.core.errors import SettingsError, choices
 from hearth.core.sections import (
     OpenUnlessOtherHolds,
     ReturnToStage,
-    RuntimeSettings,
     TaskRule,
 )
 from hearth.policy.correction import (
     Correction,
-    check_closures,
     closed_hands,
     failed_grasps,
     holding_hands,
@@ -86,26 +82,3 @@ def decide(
     if opened is None:
         opened = np.zeros(len(situation.grippers), dtype=bool)
     return Correction(opened, stage)
-
-
-def check_rules(runtime: RuntimeSettings, benchmark: Benchmark) -> None:
-    """Refuse rules and closures of unknown tasks, and stages that a task does not have.
-
-    Raises:
-        SettingsError: naming the task or the stage, and the valid ones.
-    """
-    check_closures(runtime.gripper_closures, benchmark)
-    for task, rules in runtime.task_rules.items():
-        if task not in benchmark.task_names:
-            raise SettingsError(
-                f"runtime.task_rules names '{task}', no task of '{benchmark.name}': "
-                + choices(task, benchmark.task_names)
-            )
-        stages = benchmark.task(task).stages
-        for rule in rules:
-            stage = rule.at if isinstance(rule, ReturnToStage) else rule.from_stage
-            if stage >= stages:
-                raise SettingsError(
-                    f"runtime.task_rules['{task}']: rule {rule.rule} acts at stage {stage}; the "
-                    f"task has {stages} stages in '{benchmark.name}', 0 to {stages - 1}"
-                )

@@ -13,11 +13,12 @@ from hearth.core import seeds
 from hearth.core.errors import ServingError, choices
 from hearth.core.sections import RuntimeSettings
 from hearth.policy.bundle import Bundle
+from hearth.policy.checks import check_rules
 from hearth.policy.chunking import absolute_chunk, check_horizon, normalised_targets, plan
 from hearth.policy.correction import Correction, closure_table, correct
 from hearth.policy.preprocess import Reading, fingerprint, read_observation, task_index
 from hearth.policy.record import PredictionRecord, overlap_error
-from hearth.policy.rules import Situation, check_rules, decide
+from hearth.policy.rules import Situation, decide
 from hearth.policy.runner import PolicyRunner, Prediction, Predictor, Request, Sampling
 from hearth.policy.voting import StageVote, track_stage
 

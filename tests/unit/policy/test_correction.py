@@ -10,8 +10,9 @@ from hearth.benchmark import Benchmark, load_benchmark
 from hearth.benchmark.benchmark import default_folder
 from hearth.core.errors import SettingsError
 from hearth.core.sections import OpenUnlessOtherHolds, ReturnToStage, RuntimeSettings
+from hearth.policy.checks import check_rules
 from hearth.policy.correction import closure_table, correct, failed_grasps
-from hearth.policy.rules import Situation, check_rules, decide
+from hearth.policy.rules import Situation, decide
 
 GRIPPERS = (14, 22)
 NEVER_CLOSED = np.zeros((15, 2), dtype=bool)

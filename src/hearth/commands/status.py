@@ -46,13 +46,16 @@ def _table(settings: Any, benchmark: Any, tasks: list[str]) -> Any:
     table = Table(title=settings.experiment, box=None)
     for name in ("stage", "name"):
         table.add_column(name, no_wrap=True)
-    for name in ("done", "due", "crashed", "running", "waiting"):
+    for name in ("done", "due", "crashed", "missing", "running", "queued"):
         table.add_column(name, justify="right")
+    table.add_column("expected finish")
     table.add_column("")
     for line in status(settings, benchmark, tasks):
-        numbers = (line.done, line.due, line.crashed, line.running, line.waiting)
+        jobs = (line.running, line.queued)
+        numbers = (line.done, line.due, line.crashed, line.missing, *jobs)
         texts = ["" if number < 0 else str(number) for number in numbers]
-        table.add_row(line.stage, line.name, *texts, line.note)
+        finish = "" if line.finish is None else f"{line.finish:%a %d %b %H:%M}"
+        table.add_row(line.stage, line.name, *texts, finish, line.note)
     return table
 
 

@@ -1,7 +1,8 @@
 """A process that submits one job array: `python -m hearth.launch.submission LAUNCHER`.
 
-It ends with the process LAUNCHER, whose lock keeps others from submitting the same. Reads (folder, parameters, works) from its input as a pickle of the launcher, and writes the ids of
-the jobs, or why they were refused, as JSON.
+It ends with the process LAUNCHER, whose lock keeps others from submitting the same. Reads (folder,
+parameters, works) from its input as a pickle of the launcher, and writes the ids of the jobs, or
+why they were refused, as JSON.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from hearth.core.results import Results
 from hearth.core.settings import Settings, validate_settings
 from hearth.evaluation import identity
 from hearth.launch.status import status
+from hearth.launch.units import job_name
 
 TASK = "turning_on_radio"
 
@@ -38,9 +41,80 @@ def test_every_stage_says_how_far_it_is(settings: Settings) -> None:
     result = {"q_score": {"final": 1.0}, "status": "success", "provenance": hashes}
     write_json(results.episode("expert", TASK, *first), result)
     write_json(results.episode("expert", TASK, *second), {**result, "status": "crashed"})
-    train, trained, expert = status(settings, benchmark, [TASK])
-    assert (train.done, train.due) == (40, 100)
+    lines = status(settings, benchmark, [TASK])
+    demonstrations, prepare, statistics, train, trained, expert = lines
+    assert demonstrations.stage == "demonstrations"
+    assert (prepare.stage, prepare.done, prepare.due) == ("prepare", 0, 1)
+    assert (statistics.done, statistics.due) == (0, 2)
+    assert (train.done, train.due, train.missing) == (40, 100, 60)
     assert trained.note == "waits for its policy" and trained.due == 3
-    assert (expert.done, expert.due, expert.crashed, expert.running) == (1, 3, 1, 0)
-    console = Console(width=120, record=True, quiet=True)
-    console.print(_table(settings, benchmark, [TASK]))
+    assert (expert.done, expert.due, expert.crashed, expert.missing) == (1, 3, 1, 1)
+    assert (expert.running, expert.queued, expert.finish) == (0, 0, None)
+
+
+def squeue(folder: Path, monkeypatch: pytest.MonkeyPatch, *jobs: str) -> None:
+    """A stand-in for Slurm's command, and for nothing else."""
+    lines = "\n".join(jobs)
+    program = folder / "squeue"
+    program.write_text(f"#!/bin/sh\n/bin/cat <<'END'\n{lines}\nEND\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+
+
+def finish(settings: Settings, task: str, count: int, minutes: int) -> None:
+    """Write results of `count` episodes that took so long."""
+    benchmark = load_benchmark("household")
+    times = {
+        "start_time": "2026-01-01T10:00:00+00:00",
+        "end_time": f"2026-01-01T10:{minutes:02d}:00+00:00",
+    }
+    hashes = identity.hashes(settings, benchmark, "expert", task)
+    for key in identity.due_episodes(settings, benchmark, "expert")[:count]:
+        result = {"q_score": {"final": 1.0}, "status": "success", "provenance": hashes | times}
+        write_json(Results.of(settings).episode("expert", task, *key), result)
+
+
+def test_jobs_in_the_queue_tell_when_it_will_be_done(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks, now = [TASK, "bringing_water"], datetime(2026, 1, 1, 12)
+    benchmark = load_benchmark("household")
+    settings = settings.model_copy(update={"tasks": tuple(tasks)})
+    trainer = job_name(settings, "train", "main")
+    players = [job_name(settings, "evaluate", "expert", task) for task in tasks]
+    squeue(
+        tmp_path, monkeypatch, f"1|RUNNING|{trainer}|None", f"2_0|RUNNING|{players[0]}|None",
+        f"2_1|PENDING|{players[0]}|Resources", f"3_0|RUNNING|{players[1]}|None",
+    )  # fmt: skip
+    log = Results.of(settings).run("main") / "metrics.jsonl"
+    log.parent.mkdir(parents=True)
+    log.write_text("".join(f'{{"step": {n}, "seconds": {n * 60}}}\n' for n in (10, 20, 30)))
+    finish(settings, TASK, count=1, minutes=10)
+    lines = {(line.stage, line.name): line for line in status(settings, benchmark, tasks, now)}
+    assert lines["train", "main"].finish == now + timedelta(minutes=70)
+    own = lines["evaluate", f"expert {TASK}"]
+    assert (own.running, own.queued, own.missing) == (1, 1, 2)
+    workers = settings.evaluation("expert").workers
+    assert own.finish == now + timedelta(minutes=20 / min(workers, 2))
+    # Nothing of it was played: its time limit at the pace of the other task.
+    other = lines["evaluate", "expert bringing_water"]
+    ratio = benchmark.time_limit("bringing_water") / benchmark.time_limit(TASK)
+    expected = timedelta(minutes=3 * 10 * ratio / min(workers, 3))
+    assert other.finish is not None and abs(other.finish - now - expected) < timedelta(seconds=1)
+    whole = lines["evaluate", "expert"]
+    assert (whole.done, whole.due, whole.running, whole.queued) == (1, 6, 2, 1)
+    assert whole.finish is not None and whole.finish >= other.finish
+    console = Console(width=200, file=io.StringIO(), record=True)
+    console.print(_table(settings, benchmark, tasks))
+    text = console.export_text()
+    for column in ("done", "due", "crashed", "missing", "running", "queued", "expected finish"):
+        assert column in text
+
+
+def test_a_cluster_that_does_not_answer_is_named(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    squeue(tmp_path, monkeypatch)
+    (tmp_path / "squeue").write_text("#!/bin/sh\necho 'no controller' >&2\nexit 1\n")
+    last = status(settings, load_benchmark("household"), [TASK])[-1]
+    assert last.stage == "queue" and "no controller" in last.note and last.missing == -1

@@ -141,7 +141,7 @@ def main() -> None:
         benchmark = load_benchmark(settings.benchmark)
         tasks = benchmark.task_names
         ours = launched(settings, tasks)
-        launcher = settings.launcher.model_copy(update={"slots": None, "nice_seconds": 0.0})
+        launcher = settings.launcher.model_copy(update={"slots": 0, "nice_seconds": 0.0})
         eight = launched(settings.model_copy(update={"launcher": launcher}), tasks)
     per_minute = 60 * benchmark.frames_per_second
     episodes = [(task, instance) for task in tasks for instance in benchmark.instances("public")]

@@ -24,7 +24,7 @@ def _check(options: argparse.Namespace) -> int:
     import yaml
 
     from hearth.core.errors import SettingsError
-    from hearth.launch.site import profile_problems
+    from hearth.launch.site import profile_problems, remarks
 
     path = options.profile / "config.yaml" if options.profile.is_dir() else options.profile
     try:
@@ -34,6 +34,8 @@ def _check(options: argparse.Namespace) -> int:
     problems = profile_problems(profile)
     for problem in problems:
         print(problem)
+    for remark in remarks(profile):
+        print(f"note: {remark}")
     print(f"{path}: {len(problems)} problems" if problems else f"{path}: fits this cluster")
     return 1 if problems else 0
 

@@ -60,12 +60,15 @@ class LauncherSettings(Section):
     executor: Literal["none", "local", "slurm"] = "none"
     shards: PositiveInt = 4  # most jobs of one evaluated task side by side
     # Shards of all tasks that run at once: the GPUs that an evaluation usually gets. Tasks are then
-    # cut so that all are done soonest; None cuts each into as many as `shards` says.
-    slots: PositiveInt | None = None
+    # cut so that all are done soonest; 0 cuts each into as many as `shards` says.
+    slots: NonNegativeInt = 0
     start_minutes: NonNegativeFloat = 5.0  # of a shard, before its first episode: scene and policy
     # Before it submits, a launcher waits this long per unit of nice: the longest shards come first
     # to GPUs that are idle, too.
     nice_seconds: NonNegativeFloat = 0.0
+    # Of a GPU's memory, the most that a shard's policy server takes; the simulator beside it has
+    # the rest. None: JAX's own limit of 75.
+    policy_memory_percent: Annotated[int, Field(ge=1, le=100)] | None = None
     attempts: PositiveInt = 3  # jobs in a row that end without any progress before it gives up
     poll_seconds: PositiveFloat = 15.0  # between two looks at files and at the queue
     train: JobResources = JobResources()

@@ -111,6 +111,7 @@ class RunSettings(Section):
     initialise_from: Name | None = None
     loader: LoaderSettings = LoaderSettings()
     checkpoint_every: PositiveInt = 1000
+    checkpoints_kept: PositiveInt = 2  # the newest, and one in case that turns out unreadable
     log_every: PositiveInt = 50
     # Losses of the averaged weights on held-out episodes (data.validation_fraction), every so many
     # steps and at the end; 0: never. Always the same batches and the same flow noise.

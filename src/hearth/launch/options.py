@@ -32,6 +32,7 @@ _LAUNCHER = {
     "launcher_slots": "slots",
     "launcher_start_minutes": "start_minutes",
     "launcher_nice_seconds": "nice_seconds",
+    "launcher_policy_memory_percent": "policy_memory_percent",
     "launcher_attempts": "attempts",
 }
 

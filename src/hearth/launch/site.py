@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from hearth.core.errors import LaunchError, choices
 from hearth.core.launching import JobResources
+from hearth.launch.nodes import file_system_problems, nodes, unresolved
 from hearth.launch.options import job_values
 from hearth.launch.queue import command
 
@@ -114,14 +115,35 @@ def profile_problems(profile: Mapping[str, Any]) -> list[str]:
     found = partitions()
     default = profile.get("default-resources", {})
     rules = {"default-resources": {}, **profile.get("set-resources", {})}
-    said = []
+    said: list[str] = []
+    used: set[str] = set()
     for rule, resources in rules.items():
         try:
             wanted = JobResources.model_validate(job_values({**default, **resources}))
         except ValidationError as error:
             raise LaunchError(f"{rule}: {error}") from error
         said += problems(rule, wanted, found)
+        if wanted.partition in found:
+            used.add(wanted.partition)
+    said += file_system_problems(nodes(used))
     return [*said, *filter(None, [_accounting_trouble()])]
+
+
+def remarks(profile: Mapping[str, Any]) -> list[str]:
+    """What hearth can live without but other programs at this site may not.
+
+    Raises:
+        LaunchError: the cluster does not answer.
+    """
+    entries = [profile.get("default-resources", {}), *profile.get("set-resources", {}).values()]
+    wanted = {str(entry["slurm_partition"]) for entry in entries if "slurm_partition" in entry}
+    lost = unresolved(nodes(wanted & set(partitions())))
+    if not lost:
+        return []
+    return [
+        f"names of nodes that do not resolve here: {', '.join(lost)}; training over several nodes "
+        "exchanges addresses instead, but a launch by other means may fail"
+    ]
 
 
 def _accounting_trouble() -> str:

@@ -76,7 +76,9 @@ def status(
     if not trouble:
         return lines
     said = trouble.splitlines()[0]
-    return [*lines, Line("queue", "", *[_UNKNOWN] * 5, note=said)]
+    return [
+        *lines, Line("queue", "", _UNKNOWN, _UNKNOWN, _UNKNOWN, _UNKNOWN, _UNKNOWN, note=said)
+    ]  # fmt: skip
 
 
 def _queue(settings: Settings) -> tuple[list[QueuedJob], str]:

@@ -141,7 +141,7 @@ class EvaluationUnit:
         Their `nice` stays small because it counts against the jobs of other users too.
         """
         launcher, tasks = self.settings.launcher, self._to_play(len(pieces))
-        if launcher.slots is None:
+        if not launcher.slots:
             counts = {task: min(launcher.shards, tasks[task].episodes) for task in tasks}
         else:
             counts = shard_counts(tasks, launcher.slots, launcher.start_minutes, launcher.shards)
@@ -157,7 +157,9 @@ class EvaluationUnit:
             self.config, self.evaluation, self.task, tuple(keys),
             # The first episode names the logs: no two shards at one time share it.
             part=f"from_{keys[0][0]}_{keys[0][1]}_", hashes=self.hashes,
-            requeue=self.settings.launcher.evaluate.requeue, backends=self.backends,
+            requeue=self.settings.launcher.evaluate.requeue,
+            policy_memory_percent=self.settings.launcher.policy_memory_percent,
+            backends=self.backends,
         )  # fmt: skip
 
     def progress(self) -> int:

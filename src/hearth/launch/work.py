@@ -44,6 +44,7 @@ class EvaluationShard:
         part: begins the names of its logs.
         hashes: of the policy and the configuration that the launcher saw.
         requeue: whether it may ask Slurm to run it again.
+        policy_memory_percent: of the GPU's memory, the most that the policy server takes.
         backends: other processes than the benchmark's own; tests put stand-ins here.
     """
 
@@ -54,12 +55,15 @@ class EvaluationShard:
     part: str
     hashes: dict[str, str] = field(default_factory=dict)
     requeue: bool = True
+    policy_memory_percent: int | None = None
     backends: Backends | None = None
 
     def __call__(self) -> dict[str, Any]:
         """Play the episodes that have no result yet."""
         # Simulator and policy share the GPU: neither may take all of its memory.
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+        if self.policy_memory_percent is not None:
+            os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = str(self.policy_memory_percent / 100)
         return _in_job(self._play, self.requeue)
 
     def _play(self) -> None:

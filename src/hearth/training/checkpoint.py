@@ -13,17 +13,20 @@ import orbax.checkpoint as ocp
 from hearth.core.errors import CheckpointError
 from hearth.training.state import TrainState
 
-_RETAINED = 2  # the newest, and one more in case the newest turns out unreadable
-
 
 class Checkpoints:
     """The checkpoints of one run; use as a context manager, leaving waits for the last write."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kept: int = 2) -> None:
+        """
+        Args:
+            folder: where they lie.
+            kept: how many of the newest stay.
+        """
         self.folder = folder.absolute()
         folder.mkdir(parents=True, exist_ok=True)
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=_RETAINED, enable_async_checkpointing=True, cleanup_tmp_directories=True
+            max_to_keep=kept, enable_async_checkpointing=True, cleanup_tmp_directories=True
         )
         self._manager = ocp.CheckpointManager(self.folder, options=options)
 

@@ -15,9 +15,9 @@ from hearth.core.statistics import Statistics
 # the fingerprint, as the tasks and the weights that they lead to.
 _EXCLUDED: dict[str, Any] = {
     **dict.fromkeys(
-        ("checkpoint_every", "log_every", "devices", "validation_every", "validation_batches",
-         "maximum_loss", "start_timeout_seconds", "step_timeout_seconds", "peak_teraflops",
-         "tasks", "initialise_from"),
+        ("checkpoint_every", "checkpoints_kept", "log_every", "devices", "validation_every",
+         "validation_batches", "maximum_loss", "start_timeout_seconds", "step_timeout_seconds",
+         "peak_teraflops", "tasks", "initialise_from"),
         True,
     ),
     "loader": {"workers", "threads", "batches_ahead", "image_memory_bytes"},

@@ -134,7 +134,7 @@ def _fit(job: Job, values: dict[str, Any], interrupt: Interrupt) -> None:
     seconds = 0.0
     with (
         watchdog(f"run '{job.name}'") as dog,
-        Checkpoints(job.results.checkpoints(job.name)) as checkpoints,
+        Checkpoints(job.results.checkpoints(job.name), job.run.checkpoints_kept) as checkpoints,
     ):
         dog.expect("starting", job.run.start_timeout_seconds)
         if source_of(job) is not None and not checkpoints.steps:

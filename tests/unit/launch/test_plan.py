@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +16,7 @@ from hearth.core.settings import Settings, validate_settings
 from hearth.evaluation import identity
 from hearth.launch.plan import ToPlay, shard_counts
 from hearth.launch.units import EvaluationUnit
+from hearth.launch.work import EvaluationShard
 
 TASKS = ["turning_on_radio", "bringing_water"]  # 30 s and longer
 
@@ -106,3 +109,21 @@ def test_without_a_number_of_places_every_task_is_cut_alike(tmp_path: Path) -> N
         works, nice = unit.works(unit.remaining(), 8)
         assert len(works) == 8 and (nice > 0) == waits
         assert len(unit.works(unit.remaining(), 3)[0]) == 3
+
+
+def test_a_shard_says_how_much_of_the_gpu_its_policy_may_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = {}
+    monkeypatch.delenv("XLA_PYTHON_CLIENT_PREALLOCATE", raising=False)
+    monkeypatch.setenv("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.9")
+    monkeypatch.setattr(EvaluationShard, "_play", lambda shard: seen.update(os.environ))
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    for percent, fraction in ((None, "0.9"), (40, "0.4")):
+        unit = EvaluationUnit(
+            experiment(tmp_path, policy_memory_percent=percent), "expert", TASKS[0]
+        )
+        works, _ = unit.works(unit.remaining(), 1)
+        assert works[0]() == {}
+        assert seen["XLA_PYTHON_CLIENT_MEM_FRACTION"] == fraction
+        assert seen["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"

@@ -1,10 +1,23 @@
 from __future__ import annotations
 
-import pytest
+import socket
+from pathlib import Path
 
+import pytest
+from snakemake_executor_plugin_slurm.partitions import read_partition_file
+
+from hearth.cli import main
 from hearth.core.launching import JobResources
+from hearth.launch.nodes import (
+    Node,
+    file_system,
+    file_system_problems,
+    parse_nodes,
+    unresolved,
+)
 from hearth.launch.site import parse_partitions, problems
 
+PROFILE = Path(__file__).resolve().parents[3] / "profiles/slurm"
 SINFO = """\
 cpu|1-00:00:00|64|500000|(null)
 h200|2-00:00:00|96+|1000000+|gpu:h200:8(S:0-1)
@@ -42,3 +55,82 @@ def test_what_cannot_work_is_named(values: dict, message: str) -> None:
 def test_what_fits_is_not_named() -> None:
     wanted = JobResources(partition="h200", gpus=8, gpu_model="h200", minutes=2880, cpus=96)
     assert problems("train", wanted, parse_partitions(SINFO)) == []
+
+
+NODES = "n1|node1.site|10.0.0.1\nn1|node1.site|10.0.0.1\nn2|node2.site|no.such.host.invalid\n"
+MOUNTS = """\
+overlay / overlay rw 0 0
+server:/home /home nfs4 rw 0 0
+/dev/sda1 /home/me/with\\040space ext4 rw 0 0
+"""
+
+
+@pytest.fixture(autouse=True)
+def name_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Knows every name but one, and asks nobody."""
+
+    def look_up(address: str, port: None) -> list[str]:
+        if address == "no.such.host.invalid":
+            raise OSError("unknown")
+        return [address]
+
+    monkeypatch.setattr("socket.getaddrinfo", look_up)
+
+
+def test_nodes_are_read_once_each() -> None:
+    first, second = parse_nodes(NODES)
+    assert first == Node("n1", "node1.site", "10.0.0.1") and second.name == "n2"
+    assert unresolved([first, second]) == ["no.such.host.invalid"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind"),
+    [("/home/me/hearth", "nfs4"), ("/home/me/with space/x", "ext4"), ("/opt", "overlay")],
+)
+def test_the_innermost_mount_counts(folder: str, kind: str) -> None:
+    assert file_system(Path(folder), MOUNTS) == kind
+
+
+def test_a_checkout_that_nodes_cannot_see_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    local = f"overlay / overlay rw 0 0\ntmpfs {tmp_path.resolve()} tmpfs rw 0 0\n"
+    problem, _ = file_system_problems(parse_nodes(NODES), local)
+    assert "lies on tmpfs" in problem and str(tmp_path) in problem
+    assert file_system_problems(parse_nodes(NODES), "server:/ / nfs4 rw 0 0\n") == []
+    here = [Node("n1", f"{socket.gethostname()}.site", "127.0.0.1")]
+    assert file_system_problems(here, local) == []
+
+
+def test_the_check_says_what_cannot_work_and_what_to_mind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = socket.gethostname()
+    sinfo = f"""case "$*" in
+*-N*) echo 'n1|{here}|no.such.host.invalid';;
+*) echo 'cpu|1-00:00:00|64|500000|(null)'; echo 'h200|2-00:00:00|64|500000|gpu:h200:8';;
+esac
+"""
+    for name, text in (("sinfo", sinfo), ("sacct", "exit 0\n")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    profile = tmp_path / "config.yaml"
+    profile.write_text(
+        "default-resources: {slurm_partition: cpu, mem_mb: 8000}\n"
+        "set-resources: {train: {slurm_partition: h200, gpu: 9, gpu_model: h200}}\n"
+    )
+    assert main(["cluster", "check", "--profile", str(profile)]) == 1
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "train: partition 'h200': gpu 9; its nodes have 8"
+    assert said[1].startswith("note: names of nodes that do not resolve here: no.such.host")
+    profile.write_text(profile.read_text().replace("gpu: 9", "gpu: 8"))
+    assert main(["cluster", "check", "--profile", str(profile)]) == 0
+
+
+def test_the_example_of_partition_limits_is_one_and_names_no_gpus() -> None:
+    found = read_partition_file(PROFILE / "partitions.yaml")
+    assert {partition.name for partition in found} == {"cpu", "cpu-long"}
+    for partition in found:
+        assert partition.limits.max_gpu == 0 and partition.limits.max_runtime < 10_000

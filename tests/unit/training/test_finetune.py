@@ -25,6 +25,7 @@ from hearth.training.imported import imported_state, report_path
 from hearth.training.interrupt import Interrupt
 from hearth.training.job import Job
 from hearth.training.loop import fit
+from hearth.training.measures import device_memory
 from hearth.training.scalars import Scalars, read_lines
 from hearth.training.sharding import make_mesh
 from hearth.training.state import TrainState, initial_state
@@ -107,13 +108,28 @@ def test_losses_on_held_out_episodes_stand_beside_the_others(finished: Settings)
     assert first != second, "it looks at the weights of its time"
 
 
-def test_speed_and_utilisation_are_in_tensorboard_alone(finished: Settings) -> None:
+def test_tensorboard_shows_every_loss_and_what_the_run_costs(finished: Settings) -> None:
     job = second_job(finished)
     events = EventAccumulator(str(job.results.tensorboard(job.name))).Reload()
     tags = set(events.Tags()["scalars"])
-    assert {"samples_per_second", "utilisation", "validation/total", "gradient_norm"} <= tags
+    losses = {"total", "action", "stage", "stage_accuracy"}
+    losses |= {f"action_{group.name}" for group in job.benchmark.robot.actions}
+    assert losses | {f"validation/{name}" for name in losses} <= tags
+    assert {"gradient_norm", "learning_rate", "samples_per_second", "utilisation"} <= tags
     assert events.Scalars("utilisation")[-1].value > 0
     assert not any("samples_per_second" in line for line in read_lines(job.metrics))
+
+
+def test_the_fullest_device_tells_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def device(now: int, most: int) -> SimpleNamespace:
+        stats = {"bytes_in_use": now, "peak_bytes_in_use": most}
+        return SimpleNamespace(memory_stats=lambda: stats)
+
+    devices = [device(3 * 10**9, 9 * 10**9), device(5 * 10**9, 7 * 10**9)]
+    monkeypatch.setattr(jax, "local_devices", lambda: devices)
+    assert device_memory() == {"device_memory_gigabytes": 5.0, "device_memory_peak_gigabytes": 9.0}
+    monkeypatch.setattr(jax, "local_devices", lambda: [SimpleNamespace(memory_stats=lambda: None)])
+    assert device_memory() == {}, "a CPU tells nothing"
 
 
 def network(**changes: Any) -> NetworkDefinition:

@@ -126,16 +126,20 @@ def test_a_checkpoint_holds_the_state_it_was_given(
         np.testing.assert_array_equal(restored[name], array, err_msg=name)
 
 
-def test_two_checkpoints_are_kept(
-    pieces: tuple[NetworkDefinition, RunSettings, Step], tmp_path: Path
+@pytest.mark.parametrize(("kept", "steps"), [(2, [2, 3]), (1, [3])])
+def test_the_newest_checkpoints_are_kept(
+    pieces: tuple[NetworkDefinition, RunSettings, Step],
+    tmp_path: Path,
+    kept: int,
+    steps: list[int],
 ) -> None:
     definition, run, step = pieces
     state = initial_state(definition, run, 0, MESH)
-    with Checkpoints(tmp_path) as checkpoints:
+    with Checkpoints(tmp_path, kept) as checkpoints:
         assert checkpoints.restore_newest(state) is None
         for number in range(3):
             state, _ = step(state, make_batch(number))
             checkpoints.save(state, 0.0)
             checkpoints.save(state, 0.0)
         checkpoints.wait()
-        assert checkpoints.steps == [2, 3]
+        assert checkpoints.steps == steps

@@ -144,6 +144,10 @@ class Results:
         name = f"{task}_{instance}_{rollout}.json"
         return self.evaluation(evaluation) / "claims" / name
 
+    def shared_server(self, key: str) -> Path:
+        """Where a shared policy server listens, and the API key; only its user can read it."""
+        return self.root / "servers" / f"{key}.json"
+
     # --- jobs ---
     def jobs(self, stage: str, *names: str) -> Path:
         """Logs and records of the jobs that the launcher submits for one unit of work."""

@@ -32,8 +32,12 @@ class Executor(Protocol):
         """Start one job for each of `works`; their ids."""
         ...
 
-    def active(self) -> list[QueuedJob]:
-        """The jobs of this unit that have not ended, whoever submitted them."""
+    def active(self, newer_than: float = 0.0) -> list[QueuedJob]:
+        """The jobs of this unit that have not ended, whoever submitted them.
+
+        Args:
+            newer_than: Unix time [seconds]; an answer from before it will not do.
+        """
         ...
 
     def cancel(self, ids: Sequence[str]) -> None:
@@ -122,9 +126,10 @@ class Slurm:
             self._submitted = time.time()
         return [job.job_id for job in jobs]
 
-    def active(self) -> list[QueuedJob]:
+    def active(self, newer_than: float = 0.0) -> list[QueuedJob]:
         """By name, from an answer that is younger than the last submission."""
-        return [job for job in self.queue.jobs(self._submitted) if job.name == self.name]
+        jobs = self.queue.jobs(max(self._submitted, newer_than))
+        return [job for job in jobs if job.name == self.name]
 
     def cancel(self, ids: Sequence[str]) -> None:
         """Cancel; Slurm ends running jobs with SIGTERM first."""
@@ -162,7 +167,7 @@ class Local:
         )
         return [executor.submit(work).job_id for work in works]
 
-    def active(self) -> list[QueuedJob]:
+    def active(self, newer_than: float = 0.0) -> list[QueuedJob]:
         """The processes that still run, by the records of those that were started."""
         records = self.folder.glob("*_submitted.pkl")
         ids = [path.name.removesuffix("_submitted.pkl") for path in records]

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from hearth.core.errors import LaunchError, choices
 from hearth.core.launching import JobResources
-from hearth.launch.options import job_values
+from hearth.launch.options import job_values, server_values
 from hearth.launch.queue import command
 
 
@@ -116,11 +116,16 @@ def profile_problems(profile: Mapping[str, Any]) -> list[str]:
     rules = {"default-resources": {}, **profile.get("set-resources", {})}
     said = []
     for rule, resources in rules.items():
-        try:
-            wanted = JobResources.model_validate(job_values({**default, **resources}))
-        except ValidationError as error:
-            raise LaunchError(f"{rule}: {error}") from error
-        said += problems(rule, wanted, found)
+        asked = {**default, **resources}
+        jobs = {rule: job_values(asked)}
+        if asked.get("launcher_server") == "shared":
+            jobs[f"{rule}, shared server"] = server_values(asked)
+        for name, values in jobs.items():
+            try:
+                wanted = JobResources.model_validate(values)
+            except ValidationError as error:
+                raise LaunchError(f"{name}: {error}") from error
+            said += problems(name, wanted, found)
     return [*said, *filter(None, [_accounting_trouble()])]
 
 

@@ -127,7 +127,7 @@ def read_json(path: Path | str) -> Any:
     """
     path = Path(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_bytes().decode("utf-8"))
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

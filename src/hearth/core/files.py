@@ -20,7 +20,10 @@ _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 @contextlib.contextmanager
 def atomic_path(
-    path: Path | str, publish: Callable[[Path, Path], object] = os.replace
+    path: Path | str,
+    publish: Callable[[Path, Path], object] = os.replace,
+    *,
+    private: bool = False,
 ) -> Iterator[Path]:
     """Yield a temporary path in the same folder; on success it is renamed to `path`.
 
@@ -29,6 +32,7 @@ def atomic_path(
     Args:
         path: the file to write.
         publish: called with the temporary path and `path`, instead of renaming.
+        private: only its owner may read it (mode 600).
 
     Raises:
         StorageError: the disk is full or the folder cannot be written.
@@ -41,7 +45,8 @@ def atomic_path(
     try:
         yield temporary
         # mkstemp makes files private; results are meant to be read by the group like any other.
-        temporary.chmod(0o666 & ~_umask())
+        if not private:
+            temporary.chmod(0o666 & ~_umask())
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         publish(temporary, path)
@@ -72,6 +77,12 @@ def write_bytes(path: Path | str, content: bytes) -> None:
 def write_json(path: Path | str, value: Any) -> None:
     """Write `value` atomically as sorted, indented JSON; NaN and infinity are refused."""
     write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+
+def write_private_json(path: Path | str, value: Any) -> None:
+    """Write `value` as `write_json` does, for its owner's eyes alone (mode 600)."""
+    with atomic_path(path, private=True) as temporary:
+        temporary.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def publish_json(path: Path | str, value: Any, superseded: Callable[[], bool]) -> bool:
@@ -116,7 +127,7 @@ def read_json(path: Path | str) -> Any:
     """
     path = Path(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_bytes().decode("utf-8"))
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -51,6 +51,18 @@ class JobResources(Section):
         return self
 
 
+class SharedServerSettings(Section):
+    """One job that serves a policy to the shards of all evaluations that play it alike."""
+
+    job: JobResources = JobResources()  # it holds the policy and no simulator
+    # Rows of every prediction. 1: episodes are bit for bit those of a server per shard; more serve
+    # more shards at once, within rounding (1e-5), and still do not depend on who else plays.
+    batch_size: PositiveInt = 1
+    idle_minutes: PositiveFloat = 15.0  # without a request, then the job ends by itself
+    wait_minutes: PositiveFloat = 60.0  # how long a shard waits for it, with its node
+    start_minutes: PositiveFloat = 30.0  # to load the policy and compile it
+
+
 class LauncherSettings(Section):
     """Who runs training and evaluation.
 
@@ -73,12 +85,25 @@ class LauncherSettings(Section):
     poll_seconds: PositiveFloat = 15.0  # between two looks at files and at the queue
     train: JobResources = JobResources()
     evaluate: JobResources = JobResources()
+    # shard: each evaluation job has a policy server beside its simulators; shared: see below.
+    server: Literal["shard", "shared"] = "shard"
+    shared_server: SharedServerSettings = SharedServerSettings()
 
     @model_validator(mode="after")
-    def _check_nodes(self) -> LauncherSettings:
+    def _check_jobs(self) -> LauncherSettings:
         if self.evaluate.nodes != 1:
             raise ValueError(
                 f"evaluate.nodes {self.evaluate.nodes}: a shard plays on one node; valid: 1 (more "
                 "nodes are used by more shards)"
+            )
+        if self.server == "shared" and self.executor == "none":
+            raise ValueError(
+                "server 'shared' is a job, but executor 'none' starts none; valid executors: "
+                "local, slurm"
+            )
+        if self.shared_server.job.nodes != 1:
+            raise ValueError(
+                f"shared_server.job.nodes {self.shared_server.job.nodes}: a policy server is one "
+                "process; valid: 1"
             )
         return self

@@ -99,7 +99,8 @@ class Results:
 
     def episode(self, evaluation: str, task: str, instance: int, rollout: int) -> Path:
         name = f"{task}_{instance}_{rollout}.json"
-        return self.evaluation(evaluation) / "episodes" / name
+        # In one step: paths of thousands of episodes are made one after another.
+        return self.root.joinpath("evaluation", evaluation, "episodes", name)
 
     def task_result(self, evaluation: str, task: str) -> Path:
         """The task's merged result: the single-task target."""
@@ -143,6 +144,10 @@ class Results:
         """Who plays this episode just now."""
         name = f"{task}_{instance}_{rollout}.json"
         return self.evaluation(evaluation) / "claims" / name
+
+    def shared_server(self, key: str) -> Path:
+        """Where a shared policy server listens, and the API key; only its user can read it."""
+        return self.root / "servers" / f"{key}.json"
 
     # --- jobs ---
     def jobs(self, stage: str, *names: str) -> Path:

@@ -23,3 +23,13 @@ def generator(seed: int, purpose: str, *index: int) -> np.random.Generator:
 def integer(seed: int, purpose: str, *index: int) -> int:
     """A 31-bit integer for one purpose, e.g. to seed a JAX key."""
     return int(sequence(seed, purpose, *index).generate_state(1)[0] >> 1)
+
+
+def policy_seed(seed: int, task: int) -> int:
+    """The seed of a policy's noise in an evaluation.
+
+    Args:
+        seed: the experiment's.
+        task: the task's index in its benchmark.
+    """
+    return integer(seed, "policy", task)

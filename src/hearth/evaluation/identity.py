@@ -128,8 +128,6 @@ def read_result(path: Path, hashes: Mapping[str, str | None]) -> tuple[dict[str,
         path: the episode's JSON.
         hashes: `policy_hash` and `config_hash` that its provenance must carry.
     """
-    if not path.exists():
-        return None, "not run yet"
     try:
         result = read_json(path)
         found = {key: result["provenance"][key] for key in hashes}
@@ -140,6 +138,8 @@ def read_result(path: Path, hashes: Mapping[str, str | None]) -> tuple[dict[str,
             if not isinstance(goal["text"], str) or not {goal["initially"], goal["now"]} <= {0, 1}:
                 raise ValueError(f"goal {goal!r}")
     except (DataError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return None, "not run yet"
         return None, f"{path.name} cannot be read: {error}"
     stale = sorted(key for key in hashes if found[key] != hashes[key])
     if stale:

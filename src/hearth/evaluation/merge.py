@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hearth.benchmark import Benchmark, load_benchmark
@@ -140,6 +141,11 @@ def _hashes(
         return {"policy_hash": None, "config_hash": config}
 
 
+def _below(results: Results, path: Path) -> str | None:
+    """Where a file stands below the results root; None if there is none."""
+    return path.relative_to(results.root).as_posix() if path.exists() else None
+
+
 def _entry(
     results: Results,
     evaluation: str,
@@ -154,7 +160,6 @@ def _entry(
         return missing_episode(key, reason)
     if result["status"] == "crashed":
         return {**missing_episode(key, result.get("reason", "")), "status": "crashed"}
-    video, trace = path.with_suffix(".mp4"), trace_path(path)
     record = {}
     if "official" in result:
         file = results.evaluation(evaluation) / result["official"]["file"]
@@ -168,8 +173,8 @@ def _entry(
         "steps": int(result["steps"]),
         "normalized_time": result["time"]["normalized_time"],
         "normalized_agent_distance": result["normalized_agent_distance"],
-        "video": video.relative_to(results.root).as_posix() if video.exists() else None,
-        "trace": trace.relative_to(results.root).as_posix() if trace.exists() else None,
+        "video": _below(results, path.with_suffix(".mp4")),
+        "trace": _below(results, trace_path(path)),
         **record,
         "goals": result.get("goals", []),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -25,10 +26,16 @@ _CLAIMED_SECONDS = 5.0  # between two looks at an episode that another process p
 
 @dataclass
 class Episode:
-    """One due episode: how often it was tried, on which server last, and when to look at it."""
+    """One due episode: how often it was tried, on which server last, and when to look at it.
+
+    Attributes:
+        attempts: those that count.
+        cut_off: further ones that ended with a shared policy server.
+    """
 
     key: identity.Key
     attempts: int = 0
+    cut_off: int = 0
     server: Any = None
     look_at: float = 0.0  # monotonic seconds
 
@@ -130,6 +137,23 @@ class PendingEpisodes:
         self.counts["crashed"] += 1
         self.advance(1, f"crashed: {reason}")
 
+    def cut_off(self, episode: Episode, reason: str, log: list[str]) -> None:
+        """The shared policy server ended under an episode: it is played again from the start.
+
+        Servers are preempted and reach time limits, so this is no attempt of the episode. But one
+        that outlives no server may be what ends them: then further ones count.
+        """
+        if episode.cut_off < self.wanted.attempts:
+            episode.cut_off += 1
+            instance, rollout = episode.key
+            print(
+                f"{self.task} {instance} {rollout} is played again from the start: {reason}",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
+            self.give_back([episode])
+        else:
+            self.failed(episode, reason, log)
+
     def path(self, episode: Episode) -> Path:
         """The file of the episode's result."""
         return self.results.episode(self.evaluation, self.task, *episode.key)
@@ -164,7 +188,7 @@ class PendingEpisodes:
             "hearth_version": identity.version("hearth"),
             "git_commit": identity.git_commit(),
             "seed": self.settings.seed,
-            "attempts": episode.attempts,
+            "attempts": episode.attempts + episode.cut_off,
         }
 
     @property

@@ -160,7 +160,10 @@ class PolicyServer(Child):
     Attributes:
         address: host and the first port.
         ports: all of them.
+        key: the API key that its clients need; only shared servers want one.
     """
+
+    key: str | None = None
 
     def __init__(
         self,

@@ -8,13 +8,14 @@ import signal
 import sys
 import threading
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from typing import Any
 
 from hearth.benchmark import Benchmark, load_benchmark
 from hearth.core.errors import EvaluationError
 from hearth.core.progress import progress
 from hearth.core.results import Results
-from hearth.core.seeds import integer
+from hearth.core.seeds import policy_seed
 from hearth.core.settings import Settings
 from hearth.evaluation import identity
 from hearth.evaluation.environments import factory_name
@@ -22,6 +23,9 @@ from hearth.evaluation.official_evaluator import facts
 from hearth.evaluation.official_evaluator.scheduler import EvaluatorScheduler
 from hearth.evaluation.pending import PendingEpisodes
 from hearth.evaluation.scheduler import Backends, Scheduler
+from hearth.evaluation.servers import SharedServerFile
+
+_MOST_CLIENTS = 960  # of a shared server; many systems allow a process 1,024 open files
 
 
 def evaluate_task(
@@ -32,6 +36,7 @@ def evaluate_task(
     *,
     episodes: Collection[identity.Key] | None = None,
     part: str = "",
+    shared_server: SharedServerFile | None = None,
 ) -> dict[str, int]:
     """Play every due episode of one task that has no finished result yet.
 
@@ -44,17 +49,20 @@ def evaluate_task(
         backends: other processes than the benchmark's own.
         episodes: of the due episodes only these; None: all.
         part: begins the names of the logs, where several processes share the task.
+        shared_server: another job's, to play with instead of one of its own.
 
     Returns:
         Counts: `due`, `kept` (finished before), and of those played now `finished`, `crashed`.
 
     Raises:
         SettingsError: unknown evaluation or task.
-        EvaluationError: no finished bundle, or server or simulator cannot be started.
+        EvaluationError: no finished bundle, server or simulator cannot be started, or no shared
+            server came.
     """
     benchmark = load_benchmark(settings.benchmark)
     benchmark.task(task)
     backends = backends or default_backends(settings, benchmark, evaluation, task)
+    backends = replace(backends, shared=shared_server)
     hashes = identity.hashes(settings, benchmark, evaluation, task)
     due = identity.due_episodes(settings, benchmark, evaluation)
     missing = identity.missing_episodes(settings, benchmark, evaluation, task)
@@ -97,15 +105,32 @@ def default_backends(
     run = identity.played_by(settings, evaluation, task)
     if run == identity.EXPERT:
         return Backends(environment, None)
+    seed = policy_seed(settings.seed, benchmark.task(task).index)
+    # One size of batches: an episode must not depend on who else plays at its time.
+    command = _server_command(settings, evaluation, run, {"batch_sizes": [1]})
+    return Backends(environment, (*command, "--task", task, "--seed", str(seed)))
+
+
+def shared_server_command(
+    settings: Settings, evaluation: str, run: str, batch_size: int
+) -> tuple[str, ...]:
+    """The command of a server for all tasks that `run` plays in evaluations with this runtime.
+
+    Each task's noise is that of a server of its own (`default_backends`).
+    """
+    serving = {"batch_sizes": [batch_size], "connections": _MOST_CLIENTS}
+    command = _server_command(settings, evaluation, run, serving)
+    return (*command, "--seed", str(settings.seed), "--seed-by-task")
+
+
+def _server_command(
+    settings: Settings, evaluation: str, run: str, serving: dict[str, Any]
+) -> tuple[str, ...]:
     runtime = json.dumps(settings.runtime_for(evaluation).model_dump(mode="json"))
-    command = (
+    return (
         sys.executable, "-m", "hearth.serving", "--policy", str(Results.of(settings).bundle(run)),
-        "--task", task, "--runtime", runtime,
-        # One size of batches: an episode must not depend on who else plays at its time.
-        "--serving", json.dumps({"batch_sizes": [1]}),
-        "--seed", str(integer(settings.seed, "policy", benchmark.task(task).index)),
+        "--runtime", runtime, "--serving", json.dumps(serving),
     )  # fmt: skip
-    return Backends(environment, command)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 
 from hearth.core.errors import EvaluationError
 from hearth.evaluation.pending import Episode, PendingEpisodes
-from hearth.evaluation.processes import PolicyServer, WorkerProcess, describe_exit
+from hearth.evaluation.processes import WorkerProcess, describe_exit
+from hearth.evaluation.servers import Server, Servers, SharedServerFile, servers_of
 from hearth.evaluation.worker import Assignment, Setup
 from hearth.policy.compression import executed_steps
 
@@ -22,10 +23,12 @@ class Backends:
         environment: ``module:function`` of the environment factory, None where the official
             evaluator of the challenge plays.
         server: command of the policy server without its port, None for the scripted expert.
+        shared: the server that another job runs, in place of `server`.
     """
 
     environment: str | None
     server: tuple[str, ...] | None
+    shared: SharedServerFile | None = None
 
 
 class Scheduler:
@@ -41,7 +44,12 @@ class Scheduler:
         self.logs = pending.results.evaluation(pending.evaluation) / "logs"
         self.log_name = f"{pending.task}_{part}"
         self.workers: list[WorkerProcess] = []
-        self.server: PolicyServer | None = None
+        self.servers: Servers | None = None
+        if backends.server is not None:
+            self.servers = servers_of(
+                backends.server, backends.shared, self.logs / f"{self.log_name}server.log",
+                self.wanted.start_timeout_seconds, pending.hashes["policy_hash"],
+            )  # fmt: skip
         self.failed_starts = 0
 
     def play(self) -> None:
@@ -57,11 +65,11 @@ class Scheduler:
         finally:
             for worker in self.workers:
                 worker.close()
-            if self.server is not None:
-                self.server.stop()
+            if self.servers is not None:
+                self.servers.close()
 
     def _start_missing(self) -> None:
-        """Bring workers and server up to what is needed; a dead server is replaced."""
+        """Bring workers and a server of their own up to what is needed."""
         busy = sum(worker.job is not None for worker in self.workers)
         needed = min(self.wanted.workers, busy + len(self.pending))
         names = {worker.log for worker in self.workers}
@@ -69,12 +77,9 @@ class Scheduler:
             log = self.logs / f"{self.log_name}worker{index}.log"
             if len(self.workers) < needed and log not in names:
                 self.workers.append(WorkerProcess(self._setup(), log))
-        if self.server is not None and self.server.process.poll() is not None:
-            self.server = None
-        if self.backends.server is not None and self.server is None and self.pending:
-            # Waits until it is ready; the workers set up their scenes meanwhile.
-            log = self.logs / f"{self.log_name}server.log"
-            self.server = PolicyServer(self.backends.server, log, self.wanted.start_timeout_seconds)
+        if self.servers is not None and self.pending:
+            # The workers set up their scenes meanwhile.
+            self.servers.prepare()
 
     def _setup(self) -> Setup:
         expert = self.backends.server is None
@@ -94,20 +99,24 @@ class Scheduler:
 
     def _assign(self) -> None:
         for worker in self.workers:
-            idle = worker.ready and worker.job is None
-            if idle and self.pending and (self.server or self.backends.server is None):
-                episode = self.pending.take()
-                if episode is None:
-                    return
-                episode.server = self.server
-                worker.assign(episode, self._assignment(episode))
+            if not worker.ready or worker.job is not None or not self.pending:
+                continue
+            server = None if self.servers is None else self.servers.current()
+            if self.servers is not None and server is None:
+                return
+            episode = self.pending.take()
+            if episode is None:
+                return
+            episode.server = server
+            worker.assign(episode, self._assignment(episode, server))
 
-    def _assignment(self, episode: Episode) -> Assignment:
+    def _assignment(self, episode: Episode, server: Server | None) -> Assignment:
         return Assignment(
             job=asdict(self.pending.job(episode)),
             path=str(self.pending.path(episode)),
-            address=self.server.address if self.server else None,
+            address=server.address if server else None,
             provenance=self.pending.provenance(episode),
+            key=server.key if server else None,
         )
 
     def _listen(self) -> None:
@@ -133,20 +142,15 @@ class Scheduler:
         worker.process.wait()
         failure = worker.failure
         reason = failure["reason"] if failure else describe_exit(worker.process.returncode)
-        if failure and failure["cause"] == "server" and worker.job and self.server:
-            self._drop_server(worker.job.server)
+        server_lost = failure is not None and failure["cause"] == "server"
+        if server_lost and worker.job is not None and self.servers is not None:
+            self.servers.lost(worker.job.server)
         if failure and failure["cause"] == "storage":
             # No fault of the simulator: another attempt would fail alike.
             raise EvaluationError(f"an episode's result was lost: {reason}")
         if failure and failure["cause"] == "known" and not worker.ready:
             raise EvaluationError(f"the simulator cannot be started: {reason}")
-        self._give_up(worker, reason)
-
-    def _drop_server(self, server: PolicyServer | None) -> None:
-        """End the server that an episode failed on, unless it has been replaced already."""
-        if server is not None and server is self.server:
-            server.kill()
-            self.server = None
+        self._give_up(worker, reason, server_lost)
 
     def _watch(self) -> None:
         for worker in list(self.workers):
@@ -156,12 +160,14 @@ class Scheduler:
             if waiting and worker.silent_seconds() > limit:
                 self._give_up(worker, f"no sign of life for {limit:g} s; the watchdog ended it")
 
-    def _give_up(self, worker: WorkerProcess, reason: str) -> None:
+    def _give_up(self, worker: WorkerProcess, reason: str, server_lost: bool = False) -> None:
         """Remove a worker that died or hangs, and decide what becomes of its episode."""
         log, episode = worker.log_tail(), worker.job
         self.workers.remove(worker)
         worker.close()
-        if episode is not None:
+        if episode is not None and server_lost and self.backends.shared is not None:
+            self.pending.cut_off(episode, reason, log)
+        elif episode is not None:
             self.pending.failed(episode, reason, log)
         elif not worker.ready:
             self.failed_starts += 1

@@ -8,7 +8,7 @@ from typing import Any
 from hearth.benchmark import Benchmark
 from hearth.core.errors import EvaluationError
 from hearth.core.progress import progress
-from hearth.core.seeds import integer
+from hearth.core.seeds import policy_seed
 from hearth.core.settings import Settings
 from hearth.evaluation.environments import factory_name, load_factory
 from hearth.evaluation.episode import Actor, EpisodeJob, ExpertActor, run_episode
@@ -26,7 +26,7 @@ class _PolicyActor:
         from hearth.policy.runtime import Policy
 
         bundle = bundles.load(path, benchmark)
-        seed = integer(settings.seed, "policy", benchmark.task(task).index)
+        seed = policy_seed(settings.seed, benchmark.task(task).index)
         self.image_size = bundle.image_size
         self._policy = Policy(bundle, settings.runtime, seed, task=task)
 

@@ -70,12 +70,14 @@ class Assignment:
         path: the result's JSON; the video stands beside it.
         address: host and port of the policy server, None for the expert.
         provenance: what the parent knows of the result's origin.
+        key: the API key of a server that wants one.
     """
 
     job: dict[str, Any]
     path: str
     address: tuple[str, int] | None
     provenance: dict[str, Any]
+    key: str | None = None
 
 
 def main() -> int:
@@ -168,9 +170,10 @@ class Worker:
             assert assignment.address is not None
             host, port = assignment.address
             with PolicyClient(
-                host, port, self.setup.answer_seconds, self.setup.answer_seconds
+                host, port, self.setup.answer_seconds, self.setup.answer_seconds, assignment.key
             ) as client:
                 provenance["device"] = client.metadata.get("device")
+                provenance["batch_sizes"] = client.metadata.get("batch_sizes")
                 result = self._run_served(environment, client, job, path)
         provenance["end_time"] = _now()
         identity.publish(path, {**result, "provenance": provenance})

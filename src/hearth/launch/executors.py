@@ -34,8 +34,12 @@ class Executor(Protocol):
         """Start one job for each of `works`; their ids. `nice` lets others of the user go first."""
         ...
 
-    def active(self) -> list[QueuedJob]:
-        """The jobs of this unit that have not ended, whoever submitted them."""
+    def active(self, newer_than: float = 0.0) -> list[QueuedJob]:
+        """The jobs of this unit that have not ended, whoever submitted them.
+
+        Args:
+            newer_than: Unix time [seconds]; an answer from before it will not do.
+        """
         ...
 
     def cancel(self, ids: Sequence[str]) -> None:
@@ -116,9 +120,10 @@ class Slurm:
         finally:
             self._submitted = time.time()
 
-    def active(self) -> list[QueuedJob]:
+    def active(self, newer_than: float = 0.0) -> list[QueuedJob]:
         """By name, from an answer that is younger than the last submission."""
-        return [job for job in self.queue.jobs(self._submitted) if job.name == self.name]
+        jobs = self.queue.jobs(max(self._submitted, newer_than))
+        return [job for job in jobs if job.name == self.name]
 
     def cancel(self, ids: Sequence[str]) -> None:
         """Cancel; Slurm ends running jobs with SIGTERM first."""

@@ -12,14 +12,16 @@ import fcntl
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from hearth.core.errors import LaunchError
-from hearth.core.launching import LauncherSettings
+from hearth.core.launching import JobResources, LauncherSettings
 from hearth.core.results import Results
 from hearth.core.settings import Settings
 from hearth.launch.executors import Executor, Slurm, clean, log_of, outcome_of, work_of
 from hearth.launch.queue import Queue, QueuedJob, command
+from hearth.launch.shared_server import SharedServer, server_place
 from hearth.launch.units import EvaluationUnit, TrainingUnit, Unit
 
 _LOG_LINES = 20
@@ -32,25 +34,41 @@ def launch(unit: EvaluationUnit | TrainingUnit, settings: Settings) -> None:
         LaunchError: jobs are refused, or end without progress again and again.
     """
     wanted = settings.launcher
-    resources = unit.resources
+    if wanted.executor == "none":
+        raise LaunchError("launcher.executor 'none' runs in place; to launch choose local or slurm")
     if wanted.executor == "slurm":
         command(["sbatch", "--version"])  # later, no answer is waited for
-        queue = Queue(Results.of(settings).queue, wanted.poll_seconds)
-        executor: Executor = Slurm(unit.name, unit.folder, resources, queue)
-    elif wanted.executor == "local":
+    executor = _executor(settings, unit.name, unit.folder, unit.resources)
+    server = None
+    if isinstance(unit, EvaluationUnit) and (job := unit.server) is not None:
+        name, folder = server_place(settings, job)
+        place = _executor(settings, name, folder, wanted.shared_server.job)
+        server = SharedServer(job, folder, place, wanted.attempts)
+    Launcher(unit, executor, wanted, server).run()
+
+
+def _executor(settings: Settings, name: str, folder: Path, resources: JobResources) -> Executor:
+    """Where jobs of this name run."""
+    if settings.launcher.executor == "local":
         from hearth.launch.local import Local
 
-        executor = Local(unit.folder, resources)
-    else:
-        raise LaunchError("launcher.executor 'none' runs in place; to launch choose local or slurm")
-    Launcher(unit, executor, wanted).run()
+        return Local(folder, resources)
+    queue = Queue(Results.of(settings).queue, settings.launcher.poll_seconds)
+    return Slurm(name, folder, resources, queue)
 
 
 class Launcher:
-    """One unit of work and the jobs that do it."""
+    """One unit of work, the jobs that do it, and the policy server that they may share."""
 
-    def __init__(self, unit: Unit, executor: Executor, settings: LauncherSettings) -> None:
+    def __init__(
+        self,
+        unit: Unit,
+        executor: Executor,
+        settings: LauncherSettings,
+        server: SharedServer | None = None,
+    ) -> None:
         self.unit, self.executor, self.settings = unit, executor, settings
+        self.server = server
         self.folder = unit.folder.absolute()
         self.known: dict[str, Any] = {}  # work of the jobs that were active at the last look
         self.ended: list[str] = []  # jobs that came to an end, the last one last
@@ -59,16 +77,19 @@ class Launcher:
 
     def run(self) -> None:
         """Work until nothing is missing. Ctrl-C cancels the jobs."""
-        with self._only_one():
+        with self._only_one(), contextlib.nullcontext() if self.server is None else self.server:
             try:
                 self._work()
             except KeyboardInterrupt:
                 self._cancel("interrupted: cancelling the jobs")
+                self._leave_server()
                 raise
             except LaunchError:
                 self._cancel("giving up: cancelling the jobs that are left")
+                self._leave_server()
                 raise
             self._cancel("")
+            self._leave_server()
             clean(self.folder)
 
     def _work(self) -> None:
@@ -92,8 +113,21 @@ class Launcher:
                     if fruitless >= self.settings.attempts:
                         raise LaunchError(self._explain())
                     self._submit(uncovered, len(jobs))
+                    self._keep_server()
                     continue
+                # Shards that wait in the queue need no server yet; it would only idle.
+                if any(job.state == "RUNNING" for job in jobs):
+                    self._keep_server()
             time.sleep(self.settings.poll_seconds)
+
+    def _keep_server(self) -> None:
+        """See that the jobs have their shared server."""
+        if self.server is not None and (said := self.server.ensure()):
+            self._say(said)
+
+    def _leave_server(self) -> None:
+        if self.server is not None and (said := self.server.leave()):
+            self._say(said)
 
     def _look(self) -> list[QueuedJob] | None:
         """The active jobs, after noting which have ended; None without an answer."""

@@ -33,7 +33,7 @@ class Local:
         )
         return [executor.submit(work).job_id for work in works]
 
-    def active(self) -> list[QueuedJob]:
+    def active(self, newer_than: float = 0.0) -> list[QueuedJob]:
         """The processes that still run, by the records of those that were started."""
         records = self.folder.glob("*_submitted.pkl")
         ids = [path.name.removesuffix("_submitted.pkl") for path in records]

@@ -34,7 +34,15 @@ _LAUNCHER = {
     "launcher_nice_seconds": "nice_seconds",
     "launcher_policy_memory_percent": "policy_memory_percent",
     "launcher_attempts": "attempts",
+    "launcher_server": "server",
+    "launcher_server_batch_size": "shared_server.batch_size",
+    "launcher_server_idle_minutes": "shared_server.idle_minutes",
+    "launcher_server_wait_minutes": "shared_server.wait_minutes",
 }
+# The shared server's job has resources of its own, by the same names after this word; what
+# belongs to the site and not to the job is that of the rule unless it is given.
+_SERVER = "server_"
+_OF_THE_SITE = ("slurm_account", "slurm_requeue")
 
 
 def launch_command(stage: str) -> Callable[[Any, Any], str]:
@@ -76,6 +84,9 @@ def command_for(stage: str, resources: dict[str, Any]) -> str:
             settings[f"launcher.{name}"] = resources[key]
     for name, value in job_values(resources).items():
         settings[f"launcher.{_SECTION.get(stage, stage)}.{name}"] = value
+    if settings.get("launcher.server") == "shared":
+        for name, value in server_values(resources).items():
+            settings[f"launcher.shared_server.job.{name}"] = value
     # JSON keeps an account that looks like a number a text.
     words = [
         f"--set {shlex.quote(f'{key}={json.dumps(value)}')}" for key, value in settings.items()
@@ -91,3 +102,12 @@ def job_values(resources: Mapping[str, Any]) -> dict[str, int | str]:
         # What is not known yet (a size that follows from inputs) is no number or text.
         if isinstance(resources.get(key), int | str) and resources[key] != ""
     }
+
+
+def server_values(resources: Mapping[str, Any]) -> dict[str, int | str]:
+    """The fields of the shared server's `JobResources` that a rule's resources give."""
+    own = {key: resources[key] for key in _OF_THE_SITE if key in resources}
+    for key, value in resources.items():
+        if key.startswith(_SERVER):
+            own[key.removeprefix(_SERVER)] = value
+    return job_values(own)

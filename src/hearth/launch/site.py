@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from hearth.core.errors import LaunchError, choices
 from hearth.core.launching import JobResources
 from hearth.launch.nodes import file_system_problems, nodes, unresolved
-from hearth.launch.options import job_values
+from hearth.launch.options import job_values, server_values
 from hearth.launch.queue import command
 
 
@@ -118,13 +118,18 @@ def profile_problems(profile: Mapping[str, Any]) -> list[str]:
     said: list[str] = []
     used: set[str] = set()
     for rule, resources in rules.items():
-        try:
-            wanted = JobResources.model_validate(job_values({**default, **resources}))
-        except ValidationError as error:
-            raise LaunchError(f"{rule}: {error}") from error
-        said += problems(rule, wanted, found)
-        if wanted.partition in found:
-            used.add(wanted.partition)
+        asked = {**default, **resources}
+        jobs = {rule: job_values(asked)}
+        if asked.get("launcher_server") == "shared":
+            jobs[f"{rule}, shared server"] = server_values(asked)
+        for name, values in jobs.items():
+            try:
+                wanted = JobResources.model_validate(values)
+            except ValidationError as error:
+                raise LaunchError(f"{name}: {error}") from error
+            said += problems(name, wanted, found)
+            if wanted.partition in found:
+                used.add(wanted.partition)
     said += file_system_problems(nodes(used))
     return [*said, *filter(None, [_accounting_trouble()])]
 

@@ -17,7 +17,9 @@ from hearth.core.results import Results
 from hearth.core.selection import select_tasks
 from hearth.core.settings import Settings, freeze_settings
 from hearth.evaluation import identity
+from hearth.evaluation.official_evaluator import facts
 from hearth.launch.plan import ToPlay, longest_shard, shard_counts
+from hearth.launch.server_job import ServerJob, server_job
 from hearth.launch.shards import split
 from hearth.launch.work import EvaluationShard, TrainingJob
 
@@ -85,7 +87,27 @@ class EvaluationUnit:
         self.folder = Results.of(settings).jobs("evaluate", evaluation, task)
         self.config = frozen(settings)
         self.resources = settings.launcher.evaluate
+        self.server = self._shared_server()
         self._crashed_before = self._crashed()
+
+    def _shared_server(self) -> ServerJob | None:
+        """The server that the shards share; None where each has its own or a script plays.
+
+        Raises:
+            LaunchError: the official evaluators cannot share one.
+        """
+        run = identity.played_by(self.settings, self.evaluation, self.task)
+        if self.settings.launcher.server != "shared" or run == identity.EXPERT:
+            return None
+        if facts.exist(self.benchmark):
+            # They connect again in mid-episode and know no API key of their own.
+            raise LaunchError(
+                f"launcher.server 'shared': '{self.benchmark.name}' is played by its official "
+                "evaluator, which needs a port of its own to go on after a lost connection; valid: "
+                "'shard'"
+            )
+        command = None if self.backends is None else self.backends.server
+        return server_job(self.settings, self.config, self.evaluation, run, self.hashes, command)
 
     def _minutes(self, task: str) -> float:
         """How long a shard takes for one episode at most, at the robot's own pace."""
@@ -130,10 +152,15 @@ class EvaluationUnit:
         return found
 
     def covers(self, work: Any) -> set[Hashable]:
-        """The episodes of a shard, if its policy and configuration are ours."""
+        """The episodes of a shard, if its policy, configuration and server are ours."""
         if not isinstance(work, EvaluationShard) or work.hashes != self.hashes:
             return set()
-        return set(work.episodes)
+        # Nobody would keep the server of a shard alive that plays with another one.
+        return set(work.episodes) if work.server == self._record else set()
+
+    @property
+    def _record(self) -> str | None:
+        return None if self.server is None else self.server.record
 
     def works(self, pieces: Sequence[identity.Key], most: int) -> tuple[list[EvaluationShard], int]:
         """Shards of equal duration; those of the experiment's longest need not wait for others.
@@ -153,13 +180,15 @@ class EvaluationUnit:
         return [self._shard(keys) for keys in shares], nice
 
     def _shard(self, keys: Sequence[identity.Key]) -> EvaluationShard:
+        launcher = self.settings.launcher
         return EvaluationShard(
             self.config, self.evaluation, self.task, tuple(keys),
             # The first episode names the logs: no two shards at one time share it.
             part=f"from_{keys[0][0]}_{keys[0][1]}_", hashes=self.hashes,
-            requeue=self.settings.launcher.evaluate.requeue,
-            policy_memory_percent=self.settings.launcher.policy_memory_percent,
-            backends=self.backends,
+            requeue=launcher.evaluate.requeue,
+            policy_memory_percent=launcher.policy_memory_percent,
+            backends=self.backends, server=self._record,
+            server_seconds=60 * launcher.shared_server.wait_minutes,
         )  # fmt: skip
 
     def progress(self) -> int:

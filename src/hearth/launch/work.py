@@ -35,7 +35,7 @@ _REQUEUED_SECONDS = 120.0  # how long Slurm may take to end a job that it requeu
 
 @dataclass(frozen=True)
 class EvaluationShard:
-    """Some episodes of one evaluated task, with a policy server of their own.
+    """Some episodes of one evaluated task, with a policy server of their own or a shared one.
 
     Attributes:
         config: the frozen settings.
@@ -46,6 +46,8 @@ class EvaluationShard:
         requeue: whether it may ask Slurm to run it again.
         policy_memory_percent: of the GPU's memory, the most that the policy server takes.
         backends: other processes than the benchmark's own; tests put stand-ins here.
+        server: path of the shared server's record; None: the shard has one of its own.
+        server_seconds: how long to wait for the shared server.
     """
 
     config: str
@@ -57,6 +59,8 @@ class EvaluationShard:
     requeue: bool = True
     policy_memory_percent: int | None = None
     backends: Backends | None = None
+    server: str | None = None
+    server_seconds: float = 0.0
 
     def __call__(self) -> dict[str, Any]:
         """Play the episodes that have no result yet."""
@@ -64,17 +68,20 @@ class EvaluationShard:
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         if self.policy_memory_percent is not None:
             os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = str(self.policy_memory_percent / 100)
-        return _in_job(self._play, self.requeue)
+        return in_job(self._play, self.requeue)
 
     def _play(self) -> None:
         from hearth.core.settings import load_settings
         from hearth.evaluation.run import evaluate_task
+        from hearth.evaluation.servers import SharedServerFile
 
         settings = load_settings(Path(self.config))
         keep_compiled(settings)
         evaluate_task(
             settings, self.evaluation, self.task, self.backends,
             episodes=self.episodes, part=self.part,
+            shared_server=SharedServerFile(self.server, self.server_seconds)
+            if self.server is not None else None,
         )  # fmt: skip
 
 
@@ -89,7 +96,7 @@ class TrainingJob:
 
     def __call__(self) -> dict[str, Any]:
         """Train."""
-        return _in_job(self._train, self.requeue)
+        return in_job(self._train, self.requeue)
 
     def _train(self) -> None:
         from hearth.core.settings import load_settings
@@ -114,7 +121,7 @@ def keep_compiled(settings: Settings) -> None:
         os.environ[_COMPILED] = str(folder)
 
 
-def _in_job(work: Callable[[], Any], requeue: bool) -> dict[str, Any]:
+def in_job(work: Callable[[], Any], requeue: bool) -> dict[str, Any]:
     """Run `work`.
 
     Returns:
@@ -137,6 +144,8 @@ def _in_job(work: Callable[[], Any], requeue: bool) -> dict[str, Any]:
 
 
 def _leave(number: int, frame: Any) -> None:
+    # Asked twice (submitit passes signals on, too) it must not leave its cleaning half done.
+    signal.signal(number, signal.SIG_IGN)
     raise SystemExit(128 + number)
 
 

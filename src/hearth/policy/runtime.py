@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,7 +63,7 @@ class Policy:
         self,
         bundle: Bundle | Predictor,
         runtime: RuntimeSettings,
-        seed: int,
+        seed: int | Callable[[int], int],
         *,
         task: str | None = None,
     ) -> None:
@@ -71,7 +71,7 @@ class Policy:
         Args:
             bundle: the bundle, or what predicts with a bundle that other policies use as well.
             runtime: how to act.
-            seed: seed of the flow's noise.
+            seed: seed of the flow's noise, or what gives it for the index of a task.
             task: the task where observations carry no ``task_id``.
 
         Raises:
@@ -142,7 +142,8 @@ class Policy:
             return episode.queue.popleft()
         reading = read_observation(observation, self.bundle.benchmark, self.bundle.image_size)
         if episode.seed is None:
-            episode.seed = seeds.integer(self.seed, "episode noise", fingerprint(reading))
+            seed = self.seed(self._task) if callable(self.seed) else self.seed
+            episode.seed = seeds.integer(seed, "episode noise", fingerprint(reading))
         episode.waiting = reading.state
         return self._request(reading, episode.seed)
 

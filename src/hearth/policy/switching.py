@@ -179,7 +179,7 @@ class SwitchingPolicy:
         self,
         shelf: BundleShelf,
         runtime: Callable[[Bundle], RuntimeSettings],
-        seed: int,
+        seed: int | Callable[[int], int],
         *,
         task: str | None = None,
     ) -> None:
@@ -187,7 +187,7 @@ class SwitchingPolicy:
         Args:
             shelf: the bundles, shared by any number of policies.
             runtime: how to act with a bundle.
-            seed: seed of the flow's noise.
+            seed: seed of the flow's noise, or what gives it for the index of a task.
             task: the task where observations carry no ``task_id``.
 
         Raises:

@@ -6,7 +6,9 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from hearth.core.files import atomic_path
 from hearth.reporting.comparisons import Comparison, Comparisons
@@ -15,6 +17,9 @@ from hearth.reporting.labels import FailureLabels, Reason
 from hearth.reporting.leaderboard import Row
 from hearth.reporting.merged import DISTANCES, STATUSES
 from hearth.reporting.references import Reference
+
+if TYPE_CHECKING:
+    import pyarrow
 
 Cells = dict[str, str | int | float | None]
 _DIFFERENCE = ("difference", "difference_low", "difference_high", "difference_p")
@@ -121,9 +126,32 @@ def write_parquet(path: Path, lines: Sequence[Cells], columns: Sequence[str]) ->
     import pyarrow  # heavy: only when writing
     from pyarrow import parquet
 
-    arrays = [pyarrow.array(_column(lines, column)) for column in columns]
+    arrays = [_array(_column(lines, column)) for column in columns]
     with atomic_path(path) as temporary:
         parquet.write_table(pyarrow.table(arrays, names=list(columns)), temporary)
+
+
+def _array(values: Sequence[str | int | float | None]) -> pyarrow.Array:
+    """Values of one type, from buffers: `pyarrow.array` imports all of pandas to look at a list."""
+    import pyarrow
+
+    present = np.array([value is not None for value in values], dtype=bool)
+    if not present.any():
+        return pyarrow.nulls(len(values))
+    known = None if present.all() else pyarrow.py_buffer(np.packbits(present, bitorder="little"))
+    if any(isinstance(value, str) for value in values):
+        texts = [b"" if value is None else str(value).encode() for value in values]
+        ends = np.cumsum([0, *map(len, texts)], dtype=np.int32)
+        return pyarrow.StringArray.from_buffers(
+            len(values), pyarrow.py_buffer(ends), pyarrow.py_buffer(b"".join(texts)), known
+        )
+    fractions = any(isinstance(value, float) for value in values)
+    numbers = np.array(
+        [0 if value is None else value for value in values],
+        dtype=np.float64 if fractions else np.int64,
+    )
+    kind = pyarrow.float64() if fractions else pyarrow.int64()
+    return pyarrow.Array.from_buffers(kind, len(values), [known, pyarrow.py_buffer(numbers)])
 
 
 def _column(lines: Sequence[Cells], column: str) -> list[Any]:

@@ -35,6 +35,7 @@ EPISODE_COLOURS = {
     "absent": "#9aa2aa",
 }
 _SQUARE = 0.36  # side of an episode's square [inches], in the heat map
+_SCORES_WIDTH, _SCALE = 8.0, 0.5  # of the figure of scores, and its axis with its label [inches]
 _CHARACTER = 0.085  # mean width of a letter at the font's size [inches]
 
 
@@ -79,21 +80,29 @@ def draw_scores(leaderboard: Leaderboard) -> Callable[[str], Figure]:
     """q per task with its interval, one mark per evaluation."""
     tasks = list(dict.fromkeys(row.task for row in leaderboard.task_rows))
     names = [evaluation.name for evaluation in leaderboard.evaluations]
+    labels = max((len(str(task)) for task in tasks), default=0) * _CHARACTER + 0.2
+    widest = max((len(name) for name in names), default=0) * _CHARACTER + 0.6
+    columns = max(1, min(4, int(_SCORES_WIDTH / widest)))
+    legend = 0.15 + 0.22 * -(-len(names) // columns)
+    gap = min(0.18, 0.8 / max(len(names), 1))  # between marks, of the distance of two tasks
+    depth = len(tasks) * (0.3 + 0.16 * len(names))
+    width, height = max(_SCORES_WIDTH, labels + 4.0), legend + depth + _SCALE
 
     def draw(scheme: str) -> Figure:
-        height = 1.2 + len(tasks) * (0.3 + 0.16 * len(names))
-        figure = Figure(figsize=(8, height), layout="constrained")
-        axes = figure.subplots()
+        # Placed by hand: laying out a thousand marks and labels takes most of the time otherwise.
+        figure = Figure(figsize=(width, height))
+        across, up = (width - labels - 0.15) / width, depth / height
+        axes = figure.add_axes((labels / width, _SCALE / height, across, up))
         for index, name in enumerate(names):
             rows = [row for row in leaderboard.task_rows if row.evaluation == name]
             colour = _SERIES[scheme][index % len(_SERIES[scheme])]
-            _score_marks(axes, rows, tasks, (index - (len(names) - 1) / 2) * 0.18, colour)
+            _score_marks(axes, rows, tasks, (index - (len(names) - 1) / 2) * gap, colour)
         axes.set_yticks(range(len(tasks)), [str(task) for task in tasks])
         axes.set(xlim=(-0.02, 1.02), ylim=(len(tasks) - 0.5, -0.5), xlabel="q-score")
         axes.grid(axis="x", linewidth=0.6)
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
-        figure.legend(loc="outside upper left", ncols=max(1, min(4, len(names))))
+        figure.legend(loc="upper left", ncols=columns)
         return figure
 
     return draw

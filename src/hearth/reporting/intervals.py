@@ -150,7 +150,8 @@ def _resampled_sums(
     for values in strata:
         if len(values) <= _FEW_INSTANCES:
             drawn = generator.integers(0, len(values), (len(values), samples), dtype=np.uint8)
-            total += values.take(drawn).sum(axis=0) / len(values)
+            # Row by row: fresh memory for all rows at once costs more than the work in it.
+            total += sum(map(values.take, drawn)) / len(values)
             continue
         # Scores take few distinct values, so drawing how often each occurs (multinomial) is the
         # same as drawing instances; of many instances it is less work.

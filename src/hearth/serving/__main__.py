@@ -43,7 +43,8 @@ def serve_bundle(options: argparse.Namespace) -> int:
         options.policy, options.host, options.port, task=options.task,
         runtime=_json_object("--runtime", options.runtime),
         serving=_json_object("--serving", options.serving),
-        seed=options.seed, ready_file=getattr(options, "ready_file", None),
+        seed=options.seed, seed_by_task=options.seed_by_task,
+        ready_file=getattr(options, "ready_file", None),
         keys=None if options.key_file is None else read_keys(options.key_file),
         one_evaluator_per_port=options.one_evaluator_per_port,
     )  # fmt: skip

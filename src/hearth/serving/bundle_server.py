@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,6 +15,7 @@ from hearth.benchmark import Benchmark
 from hearth.core.errors import SettingsError
 from hearth.core.files import hash_json, read_json
 from hearth.core.sections import RuntimeSettings, ServingSettings
+from hearth.core.seeds import policy_seed
 from hearth.serving.access import Keys
 from hearth.serving.episodes import PolicyLike
 from hearth.serving.server import serve
@@ -21,6 +23,8 @@ from hearth.serving.server import serve
 if TYPE_CHECKING:
     from hearth.policy.runtime import Policy
     from hearth.policy.switching import SwitchingPolicy
+
+Seed = int | Callable[[int], int]  # of the noise, or what gives it for the index of a task
 
 
 def serve_policy(
@@ -32,6 +36,7 @@ def serve_policy(
     runtime: dict[str, Any] | None = None,
     serving: dict[str, Any] | None = None,
     seed: int = 0,
+    seed_by_task: bool = False,
     ready_file: Path | None = None,
     keys: Keys | None = None,
     one_evaluator_per_port: bool = False,
@@ -45,6 +50,7 @@ def serve_policy(
         runtime: overrides of a bundle's own runtime section.
         serving: batches and limits, where they are not the defaults of `ServingSettings`.
         seed: seed of the policy's sampling noise.
+        seed_by_task: `seed` is an experiment's; each task's own follows from it as in evaluations.
         ready_file, keys, one_evaluator_per_port: see `hearth.serving.server.serve`.
 
     Raises:
@@ -55,7 +61,8 @@ def serve_policy(
     import jax
 
     settings = serving_settings(serving or {})
-    policies = policies_of(path, runtime or {}, seed, task)
+    drawn = partial(policy_seed, seed) if seed_by_task else seed
+    policies = policies_of(path, runtime or {}, drawn, task)
     policies.warm_up(settings.batch_sizes)
     metadata = {
         "hearth": version("hearth"),
@@ -63,6 +70,7 @@ def serve_policy(
         "benchmark": policies.benchmark.name,
         "tasks": list(policies.tasks) if task is None else [task],
         "device": str(jax.devices()[0]),
+        "batch_sizes": list(settings.batch_sizes),
     }
     serve(
         policies.make, host, port, metadata=metadata, ready_file=ready_file, settings=settings,
@@ -86,7 +94,7 @@ class Policies(Protocol):
         ...
 
 
-def policies_of(path: Path, runtime: dict[str, Any], seed: int, task: str | None) -> Policies:
+def policies_of(path: Path, runtime: dict[str, Any], seed: Seed, task: str | None) -> Policies:
     """The policies of a bundle's folder, or of a file with one bundle per task; see `serve_policy`.
 
     Raises:
@@ -100,7 +108,7 @@ def policies_of(path: Path, runtime: dict[str, Any], seed: int, task: str | None
 class _Single:
     """Policies of one bundle."""
 
-    def __init__(self, path: Path, runtime: dict[str, Any], seed: int, task: str | None) -> None:
+    def __init__(self, path: Path, runtime: dict[str, Any], seed: Seed, task: str | None) -> None:
         from hearth.policy import bundle as bundles
         from hearth.policy.runner import PolicyRunner
 
@@ -121,7 +129,7 @@ class _Single:
 class _Switched:
     """Policies that choose the bundle of their episode's task."""
 
-    def __init__(self, path: Path, runtime: dict[str, Any], seed: int, task: str | None) -> None:
+    def __init__(self, path: Path, runtime: dict[str, Any], seed: Seed, task: str | None) -> None:
         from hearth.policy.switching import BundleShelf, read_switched_policy
 
         self._shelf = BundleShelf(read_switched_policy(path))

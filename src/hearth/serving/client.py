@@ -16,10 +16,23 @@ from hearth.core.errors import ServingError
 from hearth.serving import wire
 
 _POLL_SECONDS = 0.1
+_HEALTH_SECONDS = 5.0
 
 
 class ServerLostError(ServingError):
     """The server does not answer: another one may. Other errors would come back from any server."""
+
+
+def health_problem(host: str, port: int) -> str | None:
+    """None if ``GET /healthz`` is answered as a policy server does, otherwise what is wrong."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"http://{host}:{port}/healthz", timeout=_HEALTH_SECONDS) as answer:
+            if answer.status == 200 and answer.read() == b"OK\n":
+                return None
+    except (urllib.error.URLError, OSError) as error:
+        return str(getattr(error, "reason", error))
+    return "something else than a policy server answers there"
 
 
 def wait_until_healthy(
@@ -36,15 +49,10 @@ def wait_until_healthy(
         ServerLostError: the server did not answer in time or ended.
     """
     end = time.monotonic() + deadline_seconds
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while True:
-        try:
-            with opener.open(f"http://{host}:{port}/healthz", timeout=5.0) as answer:
-                if answer.status == 200 and answer.read() == b"OK\n":
-                    return
-                reason = "something else than a policy server answers there"
-        except (urllib.error.URLError, OSError) as error:
-            reason = str(getattr(error, "reason", error))
+        reason = health_problem(host, port)
+        if reason is None:
+            return
         if not alive():
             raise ServerLostError(f"the policy server for {host}:{port} ended before it was ready")
         if time.monotonic() >= end:
@@ -61,6 +69,7 @@ class PolicyClient:
         host, port: where the server listens.
         deadline_seconds: how long to wait for the server to become healthy.
         answer_seconds: the longest wait for one answer.
+        api_key: sent to servers that want one.
 
     Attributes:
         metadata: what the server says of itself.
@@ -72,7 +81,12 @@ class PolicyClient:
     """
 
     def __init__(
-        self, host: str, port: int, deadline_seconds: float = 60.0, answer_seconds: float = 600.0
+        self,
+        host: str,
+        port: int,
+        deadline_seconds: float = 60.0,
+        answer_seconds: float = 600.0,
+        api_key: str | None = None,
     ) -> None:
         self.address = f"{host}:{port}"
         self.answer_seconds = answer_seconds
@@ -82,6 +96,7 @@ class PolicyClient:
             self._socket = connect(
                 f"ws://{self.address}", compression=None, max_size=None, proxy=None,
                 ping_interval=60, ping_timeout=None, open_timeout=deadline_seconds,
+                additional_headers={"Authorization": f"Api-Key {api_key}"} if api_key else None,
             )  # fmt: skip
             self.metadata: dict[str, Any] = self._receive()
         except (OSError, InvalidHandshake, TimeoutError) as error:

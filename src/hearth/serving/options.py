@@ -27,6 +27,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--task", help="the task, where observations carry no task_id")
     parser.add_argument("--seed", type=int, default=0, help="seed of the policy's noise")
+    parser.add_argument(
+        "--seed-by-task", action="store_true",
+        help="--seed is an experiment's: draw each task's own from it, as its evaluations do",
+    )  # fmt: skip
     parser.add_argument("--runtime", default="{}", help="runtime settings as a JSON object")
     parser.add_argument(
         "--serving", default="{}",

@@ -16,6 +16,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from hearth.core.addresses import own_address
 from hearth.core.errors import DataError, TrainingError
 from hearth.core.files import read_json, write_json
 
@@ -39,7 +40,7 @@ def join(folder: Path, timeout_seconds: float) -> None:
     names = ("SLURM_JOB_ID", "SLURM_RESTART_COUNT", "SLURM_STEP_ID")
     path = folder / ("meeting-" + "-".join(os.environ.get(name, "0") for name in names) + ".json")
     if number == 0:
-        write_json(path, {"address": f"{_own_address()}:{_free_port()}"})
+        write_json(path, {"address": f"{own_address()}:{_free_port()}"})
     address = _address(path, timeout_seconds)
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     try:
@@ -69,14 +70,6 @@ def _address(path: Path, timeout_seconds: float) -> str:
         f"no process 0 wrote {path} within {timeout_seconds:g} s: is {path.parent} on a file "
         "system that all nodes share?"
     )
-
-
-def _own_address() -> str:
-    """The address of this node on the network that the job was started over."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        # Nothing is sent: connecting only chooses the interface.
-        probe.connect((os.environ.get("SLURM_LAUNCH_NODE_IPADDR", "127.0.0.1"), 9))
-        return probe.getsockname()[0]
 
 
 def _free_port() -> int:

@@ -23,6 +23,7 @@ from hearth.benchmark import Benchmark
 from hearth.core.errors import SimulationError
 from hearth.core.lifetime import end_with_parent
 from hearth.policy.record import PredictionRecord
+from hearth.serving.access import read_keys
 from hearth.serving.server import serve
 from hearth.simulation.environment import GoalLiteral, Step
 
@@ -163,6 +164,8 @@ class PlanningPolicy:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, nargs="+")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--key-file", type=Path)
     parser.add_argument("--one-evaluator-per-port", action="store_true")
     parser.add_argument("--ready-file", type=Path)
     parser.add_argument("--parent", type=int)
@@ -173,8 +176,10 @@ def main() -> None:
         sys.exit("the server has no memory left")
     policy = PlanningPolicy if (folder() / "planning").exists() else CountingPolicy
     serve(
-        policy, "127.0.0.1", options.port,
-        metadata={"device": "fake"}, ready_file=options.ready_file,
+        policy, options.host, options.port,
+        metadata={"device": "fake", "policy_hash": "0123456789abcdef"},
+        ready_file=options.ready_file,
+        keys=None if options.key_file is None else read_keys(options.key_file),
         one_evaluator_per_port=options.one_evaluator_per_port,
     )  # fmt: skip
 

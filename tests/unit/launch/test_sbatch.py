@@ -93,6 +93,26 @@ def test_a_profile_becomes_a_command() -> None:
         command_for("train", {"launcher": "slrum"})
 
 
+def test_a_shared_server_has_resources_of_its_own() -> None:
+    resources = {
+        "launcher": "slurm", "slurm_partition": "rtx", "slurm_account": "research",
+        "launcher_server": "shared", "launcher_server_batch_size": 8,
+        "server_slurm_partition": "h200", "server_gpu": 1, "server_mem_mb": 64000,
+    }  # fmt: skip
+    said = command_for("evaluate", resources)
+    for word in (
+        "'launcher.server=\"shared\"'", "launcher.shared_server.batch_size=8",
+        "'launcher.evaluate.partition=\"rtx\"'",
+        "'launcher.shared_server.job.partition=\"h200\"'",
+        "'launcher.shared_server.job.account=\"research\"'",
+        "launcher.shared_server.job.gpus=1",
+        "launcher.shared_server.job.memory_megabytes=64000",
+    ):  # fmt: skip
+        assert f"--set {word}" in said, word
+    said = command_for("evaluate", {**resources, "launcher_server": "shard"})
+    assert "shared_server.job" not in said
+
+
 def test_the_queue_is_read() -> None:
     text = "62_0|RUNNING|hearth-x|None\n62_1|PENDING|hearth-x|PartitionTimeLimit\nnoise\n"
     running, pending = parse_queue(text)

@@ -233,7 +233,7 @@ class NoPlace:
     def __init__(self, *jobs: QueuedJob) -> None:
         self.jobs, self.submitted = list(jobs), 0
 
-    def submit(self, works: Any) -> list[str]:
+    def submit(self, works: Any, nice: int) -> list[str]:
         self.submitted += 1
         return [str(self.submitted)]
 

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from hearth.benchmark import Benchmark, load_benchmark
+from hearth.benchmark import Benchmark, experiment_benchmark
 from hearth.core.errors import EvaluationError
 from hearth.core.progress import progress
 from hearth.core.results import Results
@@ -52,7 +52,7 @@ def evaluate_task(
         SettingsError: unknown evaluation or task.
         EvaluationError: no finished bundle, or server or simulator cannot be started.
     """
-    benchmark = load_benchmark(settings.benchmark)
+    benchmark = experiment_benchmark(settings)
     benchmark.task(task)
     backends = backends or default_backends(settings, benchmark, evaluation, task)
     hashes = identity.hashes(settings, benchmark, evaluation, task)

@@ -85,7 +85,9 @@ def test_depth_and_segmentation_stay_unread(
             path.write_bytes(b"unread")
     (root / "meta/info.json").write_text(json.dumps(info))
     dataset = open_dataset(root, benchmark_facts)
-    assert not [path for path in dataset.sources(0) if "depth" in str(path) or "seg" in str(path)]
+    keys = {path.parent.name for path in dataset.sources(0)} - {"task-0000"}
+    assert keys == {camera.dataset_key for camera in benchmark_facts.cameras.values()}
     assert np.stack(list(dataset.read_frames(0, "head"))).shape == (40, 64, 64, 3)
-    Results.of(settings).prepared(RADIO).unlink()
+    for path in (Results.of(settings).prepared(RADIO), Results.of(settings).episodes(RADIO)):
+        path.unlink()
     assert prepare_task(settings, RADIO) == before

@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.video.stream import VideoStream
 
 from hearth.data.lerobot.video import VideoSpan, decode_images
 from hearth.data.packets import copy_packets
@@ -32,6 +33,7 @@ def pictures() -> np.ndarray:
 def write_video(path: Path, codec: str, options: dict[str, str]) -> None:
     with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream(codec, rate=30, options=options)
+        assert isinstance(stream, VideoStream)
         stream.width = stream.height = SIZE
         stream.pix_fmt = "yuv420p"
         for image in pictures():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hearth.benchmark import Benchmark, load_benchmark
+from hearth.benchmark import Benchmark, experiment_benchmark
 from hearth.core.errors import SettingsError
 from hearth.core.selection import check_cameras, check_tasks, select_tasks
 from hearth.core.settings import Settings
@@ -15,7 +15,7 @@ def benchmark_of(settings: Settings) -> Benchmark:
     Raises:
         SettingsError: naming what it lacks, and the valid names.
     """
-    benchmark = load_benchmark(settings.benchmark)
+    benchmark = experiment_benchmark(settings)
     select_tasks(settings, benchmark.task_names)
     if settings.evaluator is not None and benchmark.simulator == "household":
         raise SettingsError(

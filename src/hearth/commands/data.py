@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 from hearth.commands.options import add_command, add_workers, settings_of, tasks_of
+from hearth.core.errors import DataError
+from hearth.core.selection import select_tasks
 
 
 def _add_demos(subparsers: Any) -> None:
@@ -40,8 +43,16 @@ def _add_prepare(subparsers: Any) -> None:
 
 def _prepare(options: argparse.Namespace) -> int:
     from hearth.data.prepare import prepare_task
+    from hearth.data.room import check_room
 
     settings, benchmark = settings_of(options)
+    try:
+        check_room(settings, select_tasks(settings, benchmark.task_names))
+    except DataError as error:
+        if options.task is None:
+            raise
+        # One task may have room where all of the experiment have none.
+        print(f"warning: all tasks together: {error}", file=sys.stderr)
     for task in tasks_of(options, settings, benchmark):
         prepare_task(settings, task, workers=options.workers)
     return 0

@@ -27,7 +27,7 @@ def _add_fetch(subparsers: Any) -> None:
 
 def _fetch(options: argparse.Namespace) -> int:
     from hearth.data.fetch import download, download_command
-    from hearth.data.prepare import dataset_folder
+    from hearth.data.room import dataset_folder
 
     settings, benchmark = settings_of(options)
     tasks = tasks_of(options, settings, benchmark)
@@ -53,7 +53,7 @@ def _add_convert(subparsers: Any) -> None:
 def _convert(options: argparse.Namespace) -> int:
     from hearth.data.lerobot import write_v30
     from hearth.data.lerobot.v21 import DatasetV21
-    from hearth.data.prepare import dataset_folder
+    from hearth.data.room import dataset_folder
 
     settings, benchmark = settings_of(options)
     source = DatasetV21(dataset_folder(settings), benchmark)

@@ -40,6 +40,7 @@ class Settings(Section):
     seed: NonNegativeInt = 0
     benchmark: str
     tasks: tuple[str, ...] = ()  # empty: all tasks of the benchmark
+    cameras: tuple[str, ...] = ()  # empty: all cameras of the benchmark
     protect: bool = True  # finished runs are immutable
     demonstrations: DemonstrationSettings | None = None
     data: DataSettings = DataSettings()

@@ -123,7 +123,8 @@ class Statistics:
             StatisticsError: missing, truncated, or not a statistics file.
         """
         try:
-            with h5py.File(path, "r") as file:
+            # Lustre and NFS often refuse HDF5's own lock, and a finished file is never changed.
+            with h5py.File(path, "r", locking=False) as file:
                 arrays: dict[str, Any] = {name: file[name][()] for name in _ARRAYS}  # pyright: ignore
                 names = {key: str(file.attrs[key]) for key in ("robot", "benchmark", "source_hash")}
                 tasks = tuple(str(file.attrs["tasks"]).split("\n"))

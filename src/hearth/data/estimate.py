@@ -16,8 +16,6 @@ _JPEG_BYTES = 10_100.0  # quality 90
 _KEY_BYTES = 3500.0  # an h264 key frame at quality 20
 _DELTA_BYTES = 770.0  # an h264 frame between key frames
 _TABLE_BYTES = 300  # actions, state, stage, time and offsets of one row
-# Parts are written before they are joined, so both lie on the disk for a moment.
-_COPIES = 2
 
 
 @dataclass(frozen=True)
@@ -57,17 +55,22 @@ def estimate(data: DataSettings, frames: int, cameras: int) -> Estimate:
     return Estimate(frames, sizes, "jpeg" if small else "h264")
 
 
-def check_disk(folder: Path, size: int) -> None:
+def check_disk(folder: Path, size: int, twice: int | None = None) -> None:
     """Check that `size` bytes of episodes can be written below `folder`.
+
+    Args:
+        twice: how much of it lies there twice at a time, since the parts of a task are written
+            before they are joined; None: all of it.
 
     Raises:
         DataError: there is less room; the message names what is needed and what is free.
     """
-    needed, free = _COPIES * size, shutil.disk_usage(folder).free
+    copied = size if twice is None else twice
+    needed, free = size + copied, shutil.disk_usage(folder).free
     if needed > free:
         raise DataError(
             f"{folder} has {as_text(free)} free; preparing needs about {as_text(needed)} "
-            f"(episodes of {as_text(size)}, {_COPIES} times while they are joined)"
+            f"(episodes of {as_text(size)}, and {as_text(copied)} more while they are joined)"
         )
 
 

@@ -19,21 +19,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hearth.benchmark import Benchmark, load_benchmark
+from hearth.benchmark import experiment_benchmark
 from hearth.core.errors import DataError
 from hearth.core.files import hash_json, read_json, write_json
 from hearth.core.lifetime import end_pool_worker_with_parent
 from hearth.core.progress import progress
 from hearth.core.results import Results
 from hearth.core.seeds import generator
-from hearth.core.selection import select_tasks
 from hearth.core.settings import Settings
 from hearth.data import episodes
-from hearth.data.estimate import Estimate, check_disk, estimate
+from hearth.data.estimate import check_disk, estimate
 from hearth.data.index import index_file
-from hearth.data.lerobot import open_dataset
 from hearth.data.preparation import Preparation
 from hearth.data.quarantine import BadEpisode, check_quarantine, describe, write_quarantine
+from hearth.data.room import dataset_folder, estimate_experiment
 
 # What one process needs to decode and encode, roughly, and the work that repays the two seconds in
 # which another one starts.
@@ -57,7 +56,7 @@ def prepare_task(settings: Settings, task: str, workers: int = 1) -> dict[str, A
             too little disk, or another process prepares the same task.
     """
     results = Results.of(settings)
-    benchmark = load_benchmark(settings.benchmark)
+    benchmark = experiment_benchmark(settings)
     root = dataset_folder(settings)
     codec = estimate_experiment(settings, benchmark).codec
     work = Preparation(root, benchmark, settings.data, task, codec)
@@ -90,38 +89,19 @@ def prepare_task(settings: Settings, task: str, workers: int = 1) -> dict[str, A
     return marker
 
 
-def dataset_folder(settings: Settings) -> Path:
-    """The LeRobot folder of an experiment: the one it names, or the experts' own."""
-    if settings.data.dataset:
-        return Path(settings.data.dataset)
-    return Results.of(settings).dataset
-
-
-def estimate_experiment(settings: Settings, benchmark: Benchmark) -> Estimate:
-    """The size of all tasks of the experiment together, which decides the codec of each.
-
-    Tasks that are not in the data set (yet) add nothing.
-    """
-    root = dataset_folder(settings)
-    shared = open_dataset(root, benchmark) if (root / "meta" / "info.json").is_file() else None
-    frames = 0
-    for task in select_tasks(settings, benchmark.task_names):
-        with contextlib.suppress(DataError):
-            dataset = shared or open_dataset(root, benchmark, task)
-            frames += sum(dataset.length(episode) for episode in dataset.episodes(task))
-    return estimate(settings.data, frames, len(benchmark.cameras))
-
-
 @contextlib.contextmanager
 def _lock(parts: Path) -> Iterator[None]:
     """Hold the folder of parts; the kernel lets go when the process ends, however it ends."""
     parts.mkdir(parents=True, exist_ok=True)
     handle = os.open(parts, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DataError(
+                f"another process is preparing this task (it holds {parts}): wait for it"
+            ) from error
         yield
-    except BlockingIOError as error:
-        raise DataError(f"another process is preparing {parts.parent}: wait for it") from error
     finally:
         os.close(handle)
 
@@ -253,16 +233,20 @@ def _join(
     }
     episodes.concatenate(target, sources, held_out, attributes)
     index_file(target, work.benchmark)  # training starts sooner by what this takes
+    hashes: dict[str, str] = {}
+    rows = images = 0
     with episodes.open_file(target) as file:
-        hashes = {name: str(file[name].attrs["source_hash"]) for name in map(str, file)}
-    tables = episodes.read_tables(target)
+        for name in map(str, file):  # a task's tables together would be a gigabyte
+            group: Any = file[name]
+            hashes[name] = str(group.attrs["source_hash"])
+            rows, images = rows + len(group["actions"]), images + len(group["frame_index"])
     return {
         "task": work.task,
         "codec": work.codec,
-        "episodes": len(tables),
+        "episodes": len(hashes),
         "held_out": sum(held_out.values()),
-        "frames": sum(len(table.actions) for table in tables),
-        "images": sum(len(table.frame_index) for table in tables) * len(work.benchmark.cameras),
+        "frames": rows,
+        "images": images * len(work.benchmark.cameras),
         "bytes": target.stat().st_size,
         "hash": hash_json([work.settings_hash(), hashes, held_out]),
     }

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hearth.benchmark import Benchmark, load_benchmark
+from hearth.benchmark import Benchmark, experiment_benchmark
 from hearth.core.errors import EvaluationError
 from hearth.core.files import write_text
 from hearth.core.results import Results
@@ -35,7 +35,7 @@ def merge_task(
         SettingsError: unknown evaluation or task.
         EvaluationError: the evaluation wants more instances than its split has.
     """
-    benchmark = benchmark or load_benchmark(settings.benchmark)
+    benchmark = benchmark or experiment_benchmark(settings)
     benchmark.task(task)
     results = Results.of(settings)
     wanted = settings.evaluation(evaluation)

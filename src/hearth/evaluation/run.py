@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
-from hearth.benchmark import Benchmark, load_benchmark
+from hearth.benchmark import Benchmark, experiment_benchmark
 from hearth.core.errors import EvaluationError
 from hearth.core.progress import progress
 from hearth.core.results import Results
@@ -59,7 +59,7 @@ def evaluate_task(
         EvaluationError: no finished bundle, server or simulator cannot be started, or no shared
             server came.
     """
-    benchmark = load_benchmark(settings.benchmark)
+    benchmark = experiment_benchmark(settings)
     benchmark.task(task)
     backends = backends or default_backends(settings, benchmark, evaluation, task)
     backends = replace(backends, shared=shared_server)

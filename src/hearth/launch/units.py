@@ -8,7 +8,7 @@ from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hearth.benchmark import load_benchmark
+from hearth.benchmark import experiment_benchmark
 from hearth.core.errors import EvaluationError, LaunchError
 from hearth.core.files import hash_json
 from hearth.core.groups import tasks_of_run
@@ -80,7 +80,7 @@ class EvaluationUnit:
     ) -> None:
         self.settings, self.evaluation, self.task = settings, evaluation, task
         self.backends = backends
-        self.benchmark = load_benchmark(settings.benchmark)
+        self.benchmark = experiment_benchmark(settings)
         self.hashes = identity.hashes(settings, self.benchmark, evaluation, task)
         self.name = job_name(settings, "evaluate", evaluation, task)
         self.title = f"{evaluation}: {task}"
@@ -267,8 +267,8 @@ def _training_key(settings: Settings, run: str) -> str:
     """
     chosen = settings.for_run(run)
     tasks = tasks_of_run(
-        settings, run, select_tasks(settings, load_benchmark(settings.benchmark).task_names)
+        settings, run, select_tasks(settings, experiment_benchmark(settings).task_names)
     )
-    sections = ("seed", "benchmark", "tasks", "data", "statistics", "tokenizer", "model")
+    sections = ("seed", "benchmark", "tasks", "cameras", "data", "statistics", "tokenizer", "model")
     values = chosen.model_dump(mode="json", include=set(sections))
     return hash_json([values, tasks, chosen.run(run).model_dump(mode="json")])

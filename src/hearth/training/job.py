@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from hearth.benchmark.benchmark import Benchmark, load_benchmark
+from hearth.benchmark import Benchmark, experiment_benchmark
 from hearth.core import seeds
 from hearth.core.groups import tasks_of_run
 from hearth.core.results import Results
@@ -73,7 +73,7 @@ def make_job(settings: Settings, run: str) -> Job:
     """
     settings = settings.for_run(run)
     results = Results.of(settings)
-    benchmark = load_benchmark(settings.benchmark)
+    benchmark = experiment_benchmark(settings)
     tasks = tasks_of_run(settings, run, select_tasks(settings, benchmark.task_names))
     statistics = Statistics.load(results.statistics)
     statistics.check(benchmark.robot.name, tasks, settings.statistics.horizon)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +39,15 @@ def test_save_and_load(statistics: Statistics, tmp_path: Path) -> None:
     loaded = Statistics.load(tmp_path / "statistics.h5")
     assert loaded.hash == statistics.hash
     assert loaded.tasks == ("one", "two")
+
+
+def test_loads_where_locks_are_refused(statistics: Statistics, tmp_path: Path) -> None:
+    """As on Lustre and NFS; here because another process holds the lock."""
+    path = tmp_path / "statistics.h5"
+    statistics.save(path)
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert Statistics.load(path).hash == statistics.hash
 
 
 def test_truncated_file_is_an_error(statistics: Statistics, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from hearth.data.frames import FrameReader
 from hearth.data.lerobot import Dataset, DatasetWriter, open_dataset, write_index, write_v30
 from hearth.data.lerobot.v21 import DatasetV21
 from hearth.data.prepare import prepare_task
+from hearth.data.room import estimate_experiment
 
 RADIO, TRASH = "turning_on_radio", "picking_up_trash"
 HEAD = "observation.rgb.zed_link_camera_0"
@@ -168,6 +170,16 @@ def test_parts_of_the_set_are_enough(root: Path, tmp_path: Path, benchmark_2026:
         dataset.episodes(RADIO)
     with pytest.raises(DataError, match=r"left_realsense.*file-000.mp4 does not exist"):
         list(dataset.read_frames(4, "left_wrist"))
+
+
+def test_a_task_of_the_index_that_was_not_fetched(
+    root: Path, tmp_path: Path, benchmark_2026: Benchmark
+) -> None:
+    """The index names all tasks of the set; those without tables count for nothing."""
+    shutil.rmtree(root / "data/chunk-000")
+    with pytest.raises(DataError, match=r"no episodes of 'turning_on_radio': Valid: picking_up"):
+        open_dataset(root, benchmark_2026).episodes(RADIO)
+    assert estimate_experiment(settings_for(root, tmp_path), benchmark_2026).frames == 37 + 21
 
 
 def test_names_of_tasks_as_pandas_leaves_them(root: Path, benchmark_2026: Benchmark) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from hearth.core.actions import to_absolute
 from hearth.core.errors import SettingsError
 from hearth.data.episodes import read_tables
 from hearth.data.images import decode_jpeg
+from hearth.data.loader import loader as module
 
 
 def assert_same(one: dict[str, Any], two: dict[str, Any]) -> None:
@@ -111,6 +113,27 @@ def test_processes_and_restarts_give_the_same_batches(
     for step, batch in enumerate(itertools.islice(batches, 8), start=start):
         assert type(batch["state"]) is np.ndarray
         assert_same(batch, plain.batch(step))
+    batches.close()
+
+
+def test_the_first_batch_waits_for_no_process(
+    prepared: Prepared, benchmark_facts: Benchmark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, started, original = (
+        make_loader(prepared, benchmark_facts),
+        threading.Event(),
+        module._next,
+    )
+
+    def slow_start(batches: Any) -> Any:
+        assert started.wait(60), "the first batch waits for the loading process"
+        return original(batches)
+
+    monkeypatch.setattr(module, "_next", slow_start)
+    batches = iter(make_loader(prepared, benchmark_facts, {"workers": 1}))
+    assert_same(next(batches), plain.batch(0))
+    started.set()
+    assert_same(next(batches), plain.batch(1))
     batches.close()
 
 

@@ -17,10 +17,12 @@ import pytest
 from prepare_setup import RADIO, TRASH, Maker, change, count_episodes, dataset_of
 
 from hearth.benchmark import Benchmark
+from hearth.cli import main
 from hearth.core.errors import DataError
 from hearth.core.results import Results
 from hearth.core.settings import Settings
 from hearth.data import prepare
+from hearth.data.estimate import estimate
 from hearth.data.lerobot.video import encode_video
 from hearth.data.prepare import prepare_task
 
@@ -215,3 +217,28 @@ def test_a_second_process_is_refused(make_dataset: Maker) -> None:
     with prepare._lock(parts), pytest.raises(DataError, match="another process is preparing"):
         prepare_task(settings, RADIO)
     assert prepare_task(settings, RADIO)["episodes"] == 1
+
+
+def test_room_for_all_tasks_is_checked_before_the_first(
+    make_dataset: Maker,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    settings = make_dataset().model_copy(update={"tasks": (RADIO, TRASH)})
+    file = tmp_path / "experiment.yaml"
+    file.write_text(settings.model_dump_json())
+    done = count_episodes(monkeypatch)
+    # 73 and 37 frames of three images, 0.85 kB each by estimate: one task fits twice, both do not.
+    one, both = (estimate(settings.data, frames, 3).bytes for frames in (73, 110))
+    free = shutil.disk_usage("/")._replace(free=both + one - 1)
+    monkeypatch.setattr("hearth.data.estimate.shutil.disk_usage", lambda folder: free)
+    assert main(["prepare", "--config", str(file)]) == 1
+    found = capsys.readouterr().err
+    assert "unit: 110 frames a camera, about jpeg" in found and "free; preparing needs" in found
+    assert done == []
+    assert main(["prepare", "--config", str(file), "--task", RADIO, "--workers", "1"]) == 0
+    assert "warning: all tasks together" in capsys.readouterr().err and done == [0, 10]
+    # The prepared one needs nothing more.
+    assert main(["prepare", "--config", str(file), "--workers", "1"]) == 0
+    assert done == [0, 10, 10_000]

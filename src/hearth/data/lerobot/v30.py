@@ -131,8 +131,9 @@ class DatasetV30(Dataset):
     def episodes(self, task: str) -> tuple[int, ...]:
         self.benchmark.task(task)
         found = tuple(sorted(e for e, entry in self._entries.items() if entry.task == task))
-        if not found:
-            known = {entry.task for entry in self._entries.values()}
+        if not found or not self.table_path(found[0]).parent.is_dir():
+            known = {entry.task for episode, entry in self._entries.items()
+                     if self.table_path(episode).parent.is_dir()}  # fmt: skip
             raise DataError(f"{self.root} has no episodes of '{task}': {choices(task, known)}")
         return found
 

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -152,8 +153,15 @@ class Loader:
         Raises:
             DataError: as `batch`; or a loading process ended.
         """
-        batches = iter(_pipeline(self))
+        own = 1 if self.settings.workers else 0
+        batches = iter(_pipeline(self, self.start + own))
         try:
+            if own:
+                # Processes take seconds to start: meanwhile the first batch is made here.
+                with ThreadPoolExecutor(1) as thread:
+                    second = thread.submit(_next, batches)
+                    yield self.batch(self.start)
+                    yield second.result()
             while True:
                 yield _next(batches)
         finally:
@@ -163,17 +171,17 @@ class Loader:
 class _Steps:
     """The batches as grain's random-access source: element i is the batch of step start + i."""
 
-    def __init__(self, loader: Loader) -> None:
-        self._loader = loader
+    def __init__(self, loader: Loader, start: int) -> None:
+        self._loader, self._start = loader, start
 
     def __len__(self) -> int:
-        return sys.maxsize - self._loader.start
+        return sys.maxsize - self._start
 
     def __getitem__(self, index: int) -> Batch:
-        return self._loader.batch(self._loader.start + index)
+        return self._loader.batch(self._start + index)
 
 
-def _pipeline(loader: Loader) -> grain.IterDataset:
+def _pipeline(loader: Loader, start: int) -> grain.IterDataset:
     """Threads of this process, or processes of which each makes every n-th batch in one thread."""
     settings = loader.settings
     # Grain reads its options from absl's flags, which complain unless somebody parsed them.
@@ -181,7 +189,7 @@ def _pipeline(loader: Loader) -> grain.IterDataset:
     threads = 0 if settings.workers else settings.threads
     ahead = 0 if settings.workers else max(threads, settings.batches_ahead)
     return (
-        grain.MapDataset.source(_Steps(loader))
+        grain.MapDataset.source(_Steps(loader, start))
         .to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead))
         .mp_prefetch(
             grain.MultiprocessingOptions(

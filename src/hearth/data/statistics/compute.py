@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hearth.benchmark import Benchmark, load_benchmark
+from hearth.benchmark import Benchmark, experiment_benchmark
 from hearth.core.errors import DataError, StatisticsError
 from hearth.core.files import hash_json, read_json
 from hearth.core.lifetime import end_pool_worker_with_parent
@@ -46,7 +46,7 @@ def pool_tasks(settings: Settings, tasks: Sequence[str], workers: int = 1) -> Po
         StatisticsError: there are no episodes, or none has a full chunk.
     """
     results = Results.of(settings)
-    benchmark = load_benchmark(settings.benchmark)
+    benchmark = experiment_benchmark(settings)
     identities = {task: identify(settings, benchmark, task) for task in tasks}
     paths = {task: results.task_statistics(task) for task in tasks}
     outdated = [task for task in tasks if not is_current(paths[task], identities[task])]
@@ -63,7 +63,7 @@ def bring_up_to_date(settings: Settings, task: str) -> TaskStatistics:
         DataError: it is not prepared, or its file is damaged or belongs to another benchmark.
     """
     results = Results.of(settings)
-    benchmark = load_benchmark(settings.benchmark)
+    benchmark = experiment_benchmark(settings)
     identity = identify(settings, benchmark, task)
     path = results.task_statistics(task)
     if is_current(path, identity):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from tokenizers import Tokenizer, models, trainers
 
-from hearth.benchmark import Benchmark, load_benchmark
+from hearth.benchmark import Benchmark, experiment_benchmark
 from hearth.core.data_sections import TokenizerSettings
 from hearth.core.errors import SettingsError
 from hearth.core.results import Results
@@ -85,7 +85,7 @@ def train_tokenizer(
         StatisticsError: the statistics are of other tasks or another horizon.
         SettingsError: dimensions beyond the robot's, or more letters than the vocabulary has room.
     """
-    benchmark = load_benchmark(settings.benchmark)
+    benchmark = experiment_benchmark(settings)
     horizon, section = settings.statistics.horizon, settings.tokenizer
     statistics.check(benchmark.robot.name, tuple(tasks), horizon)
     files = [Results.of(settings).episodes(task) for task in tasks]

@@ -139,7 +139,7 @@ def _print_serving(models: dict[str, ModelConfig], compile_sampling: bool) -> No
         print(f"{label:24}{weights:9.3f} weights", flush=True)
         for size in sizes if compile_sampling else ():
             function, shapes = _sampler(model, FLOW_STEPS, size)
-            memory = jax.jit(function).lower(*shapes).compile().memory_analysis()
+            memory: Any = jax.jit(function).lower(*shapes).compile().memory_analysis()
             temporary = memory.temp_size_in_bytes / GIGA
             whole = (memory.argument_size_in_bytes + memory.output_size_in_bytes) / GIGA + temporary
             print(f"{f'  {size} at once':24}{whole:9.3f} by XLA's plan for a CPU, "

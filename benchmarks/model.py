@@ -7,7 +7,8 @@ The first allocates nothing and needs no accelerator: parameters, operations of 
 and of a chunk, bytes over eight devices, seconds to trace and lower the sharded step. The second
 runs the training step and the sampling of chunks. Both set hearth's defaults beside the public
 implementation's choices (trained vision, every activation recomputed, a loss over 32 dimensions)
-in the same run.
+in the same run. Utilisation is that of the operations which the model needs; what is recomputed for
+memory is shown beside it.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from model_variants import (
     plain_config,
 )
 
-from hearth.core.sections import RunSettings
+from hearth.core.sections import RunSettings, ServingSettings
 from hearth.model.configuration import ModelConfig
 from hearth.model.losses import compute_losses
 from hearth.model.sampling import sample_actions
@@ -27,6 +27,8 @@ from hearth.training.state import state_shapes
 from hearth.training.step import jit_step
 
 DEVICES = 8
+FLOW_STEPS = 20  # of the winning run at inference
+SERVING_LIMIT = 24.0  # GB, for one process that serves the largest preset
 TERA, GIGA, MEGA = 1e12, 1e9, 1e6
 # First parts of parameter names, in the groups that published counts use.
 PARTS = {"SigLIP": "vision", "embedder": "state_table", "backbone": "backbone", "expert": "expert"}
@@ -44,6 +46,7 @@ def report(preset: str, *, compile_step: bool) -> None:
     _print_operations(ours, plain)
     _print_sampling({"public choices": plain, "hearth": ours})
     _print_memory(ours)
+    _print_serving({"public choices": plain, "hearth": ours}, compile_step)
     _print_lowering(ours, compile_step)
 
 
@@ -112,14 +115,35 @@ def _print_sampling(models: dict[str, ModelConfig]) -> None:
 
 
 def _sampling(model: ModelConfig, flow_steps: int) -> float:
+    function, shapes = _sampler(model, flow_steps, 1)
+    return operations(function, *shapes) / TERA
+
+
+def _sampler(model: ModelConfig, flow_steps: int, batch: int) -> tuple[Any, tuple[Any, ...]]:
+    """Sampling of a chunk for each of `batch` observations, and its arguments' shapes."""
     definition = NetworkDefinition(model)
 
     def sample(parameters: Any, observation: Any, factor: jax.Array) -> Any:
-        network, keys = definition.build(parameters), jax.random.split(jax.random.key(0), 1)
+        network, keys = definition.build(parameters), jax.random.split(jax.random.key(0), batch)
         return sample_actions(network, observation, keys, factor, flow_steps)
 
-    shapes = definition.shapes, observation_shapes(model, 1), factor_shape(model)
-    return operations(sample, *shapes) / TERA
+    return sample, (definition.shapes, observation_shapes(model, batch), factor_shape(model))
+
+
+def _print_serving(models: dict[str, ModelConfig], compile_sampling: bool) -> None:
+    """A policy server: the weights it holds and, if asked for, what its predictions need."""
+    sizes = ServingSettings().batch_sizes
+    print(f"\nGB of a serving process, {FLOW_STEPS} Euler steps (limit {SERVING_LIMIT:.0f})")
+    for label, model in models.items():
+        weights = tree_bytes(NetworkDefinition(model).shapes) / GIGA
+        print(f"{label:24}{weights:9.3f} weights", flush=True)
+        for size in sizes if compile_sampling else ():
+            function, shapes = _sampler(model, FLOW_STEPS, size)
+            memory: Any = jax.jit(function).lower(*shapes).compile().memory_analysis()
+            temporary = memory.temp_size_in_bytes / GIGA
+            whole = (memory.argument_size_in_bytes + memory.output_size_in_bytes) / GIGA + temporary
+            print(f"{f'  {size} at once':24}{whole:9.3f} by XLA's plan for a CPU, "
+                  f"{temporary:.3f} of it temporary", flush=True)  # fmt: skip
 
 
 def _print_memory(model: ModelConfig) -> None:

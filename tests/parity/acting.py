@@ -6,11 +6,16 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from hearth.benchmark.benchmark import stage_label
 from hearth.core.actions import to_absolute, to_delta
+from hearth.core.data_sections import TokenizerSettings
 from hearth.data.resize import resize_with_padding
+from hearth.data.tokenizer import tokenize_chunks
+from hearth.data.tokenizer.fast import between_quantiles
+from hearth.model.losses import pad_actions
 from hearth.policy.chunking import absolute_chunk, normalised_targets
 from hearth.policy.compression import gripper_moves, gripper_spans, resample
 from hearth.policy.correction import closure_table, correct
@@ -23,6 +28,7 @@ from tests.parity.golden import Golden
 
 _SINGLE = 2e-6  # numbers of order 1 to 10 that hearth keeps as float32 and the recording as float64
 _DOUBLE = 1e-9
+_QUANTILE = 2e-4  # of -1..1; theirs adds 1e-6 to divisors, and tokens round to 0.1
 
 
 def state(golden: Golden) -> list[Check]:
@@ -32,6 +38,9 @@ def state(golden: Golden) -> list[Check]:
     states = recorded["state23"][: len(recorded["abs_actions"])]
     return [
         close("state", ours, recorded["state23"], atol=_SINGLE),
+        close("state, from single precision",
+              robot.state_from_proprioception(recorded["proprio"].astype(np.float32)),
+              recorded["state23_from_float32"], atol=_SINGLE),
         equal("delta mask", robot.delta_mask, recorded["delta_mask"]),
         close(
             "normalised state",
@@ -44,6 +53,25 @@ def state(golden: Golden) -> list[Check]:
             resize_with_padding(recorded["resize/in"], len(recorded["resize/out"])),
             recorded["resize/out"],
         ),
+        *_normalisation(golden),
+    ]  # fmt: skip
+
+
+def _normalisation(golden: Golden) -> list[Check]:
+    """The statistics as they came in, next to what the public code normalised with."""
+    recorded, statistics = golden.policy, golden.statistics
+    ours = {
+        "state/mean": statistics.state_mean, "state/std": statistics.state_std,
+        "state/q01": statistics.state_q01, "state/q99": statistics.state_q99,
+        "actions/mean": statistics.action_mean, "actions/std": statistics.action_std,
+        "actions/q01": statistics.action_q01, "actions/q99": statistics.action_q99,
+        "actions/per_timestamp_mean": statistics.chunk_mean,
+        "actions/per_timestamp_std": statistics.chunk_std,
+    }  # fmt: skip
+    # Standard deviations are what is divided by: the public code adds 1e-6 then.
+    return [
+        close(f"{name} of the statistics", mine, recorded[f"norm/{name}"], atol=2e-6)
+        for name, mine in ours.items()
     ]
 
 
@@ -64,7 +92,7 @@ def actions(golden: Golden) -> list[Check]:
     kept = normalised_targets(recorded["pipe/initial_abs"], states[0], statistics, mask)
     theirs = recorded["pipe/norm_actions"]
     scale = float(np.abs(theirs).max())
-    return [
+    checks = [
         close("delta actions", delta, recorded["pipe/delta"], atol=_DOUBLE),
         close("normalised actions", normalised, theirs, atol=_SINGLE, rtol=_SINGLE),
         close("absolute actions", absolute, recorded["pipe/unnorm_abs"], atol=_SINGLE),
@@ -76,6 +104,33 @@ def actions(golden: Golden) -> list[Check]:
             atol=_SINGLE,
             rtol=_SINGLE,
         ),
+        close("there and back, theirs", back, recorded["pipe/roundtrip"], atol=_SINGLE * scale),
+    ]
+    if "pipe/pad_actions" in recorded:
+        padded = pad_actions(jnp.asarray(normalised), golden.meta["action_dim"])
+        checks.append(close("padded actions", padded, recorded["pipe/pad_actions"],
+                            atol=_SINGLE, rtol=_SINGLE))  # fmt: skip
+    return checks
+
+
+def tokens(golden: Golden) -> list[Check]:
+    """What the FAST tokenizer reads, and how its tokens fill the network's places for them."""
+    recorded, statistics = golden.policy, golden.statistics
+    encoded = TokenizerSettings().dimensions()
+    low, high = statistics.action_q01[encoded], statistics.action_q99[encoded]
+    read = between_quantiles(recorded["pipe/delta"][..., encoded], low, high)
+    theirs = recorded["pipe/fast_tokens"]
+    # In the recording chunk i has the tokens 1, 2, ... 14 + 4 i.
+    counting = SimpleNamespace(
+        maximum_tokens=theirs.shape[1],
+        encode_all=lambda chunks: [[*range(1, 15 + 4 * row)] for row in range(len(chunks))],
+    )
+    ours, mask = tokenize_chunks(counting, recorded["pipe/delta"])  # type: ignore[arg-type]
+    return [
+        # The public code clips here, hearth clips coefficients.
+        close("tokenizer's input", np.clip(read, -1, 1), recorded["pipe/fast_in"], atol=_QUANTILE),
+        equal("FAST tokens", ours, theirs),
+        equal("valid FAST tokens", mask, recorded["pipe/fast_token_mask"]),
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from tests.parity import acting, exchange, network
+from tests.parity import acting, exchange, flow, network
 from tests.parity.checks import Check
 from tests.parity.golden import Golden
 from tests.parity.reference_network import ReferenceNetwork
@@ -28,19 +28,20 @@ def _acting(compare: Callable[[Golden], list[Check]]) -> Block:
 BLOCKS: dict[str, Block] = {
     "state": _acting(acting.state),
     "actions": _acting(acting.actions),
+    "tokens": _acting(acting.tokens),
     "stages": _acting(acting.stages),
     "chunking": _acting(acting.chunking),
     "correction": _acting(acting.correction),
     "episode": _acting(acting.episode),
     "exchange": exchange.exchange,
     "pi05": exchange.pretrained,
-    "fusion": network.fusion,
-    "noise": network.noise,
+    "fusion": flow.fusion,
+    "noise": flow.noise,
     **_both("prefix", network.prefix),
     **_both("backbone", network.backbone),
     **_both("expert", network.expert),
     **_both("losses", network.losses),
-    **_both("sampling", network.sampling),
+    **_both("sampling", flow.sampling),
     "gradients": network.gradients,
     "insulation": network.insulated_gradients,
 }

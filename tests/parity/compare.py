@@ -50,6 +50,8 @@ def main() -> int:
         f"{golden.meta['name']}: {passed} quantities within tolerance, {failed} not "
         f"({time.perf_counter() - start:.0f} s)"
     )
+    if not options.block:
+        print(f"recorded, but not compared: {', '.join(golden.left_out()) or 'nothing'}")
     return 1 if failed else 0
 
 

@@ -12,10 +12,12 @@ import numpy as np
 import yaml
 
 from hearth.benchmark import Benchmark, load_benchmark
+from hearth.benchmark.benchmark import default_folder
 from hearth.core.sections import RuntimeSettings
 from hearth.core.statistics import Statistics
 from hearth.data.norm_stats import statistics_of_norm_stats
 from hearth.policy.weights.checkpoint import Tree, read_tree
+from tests.parity.recorded import Recorded
 
 HERE = Path(__file__).parent
 CORRELATION = "action_correlation_cholesky"  # in the checkpoint: the factor after shrinkage
@@ -29,32 +31,45 @@ class Golden:
             raise SystemExit(f"{path} holds no recorded numbers: there is no meta.json")
         self.path = path
         self.meta: dict[str, Any] = json.loads((path / "meta.json").read_text())
+        self._files: list[Recorded] = []
+
+    def left_out(self) -> list[str]:
+        """Recorded arrays that no comparison so far has read, without a reason for it."""
+        return [name for file in self._files for name in file.left_out()]
+
+    def _open(self, name: str) -> Recorded:
+        self._files.append(Recorded(self.path / f"{name}.npz"))
+        return self._files[-1]
 
     @cached_property
     def inputs(self) -> Mapping[str, np.ndarray]:
-        return np.load(self.path / "inputs.npz")
+        return self._open("inputs")
 
     @cached_property
     def outputs(self) -> Mapping[str, np.ndarray]:
-        return np.load(self.path / "outputs.npz")
+        return self._open("outputs")
 
     @cached_property
     def partial(self) -> Mapping[str, np.ndarray]:
         """The outputs where some cameras are masked."""
-        return np.load(self.path / "outputs_partial_mask.npz")
+        return self._open("outputs_partial_mask")
+
+    def outputs_of(self, some_cameras: bool) -> Mapping[str, np.ndarray]:
+        """The outputs with all cameras, or those where some are masked."""
+        return self.partial if some_cameras else self.outputs
 
     @cached_property
     def gradients(self) -> Mapping[str, np.ndarray]:
-        return np.load(self.path / "grads.npz")
+        return self._open("grads")
 
     @cached_property
     def insulated(self) -> Mapping[str, np.ndarray]:
         """Norms of gradients under knowledge insulation."""
-        return np.load(self.path / "grads_knowledge_insulation_norms.npz")
+        return self._open("grads_knowledge_insulation_norms")
 
     @cached_property
     def policy(self) -> Mapping[str, np.ndarray]:
-        return np.load(self.path / "policy.npz")
+        return self._open("policy")
 
     @cached_property
     def tree(self) -> Tree:
@@ -95,8 +110,8 @@ class Golden:
     @cached_property
     def runtime(self) -> RuntimeSettings:
         """How the public policy acts."""
-        values = yaml.safe_load((HERE / "runtime.yaml").read_text())
-        return RuntimeSettings.model_validate(values)
+        file = default_folder().parent / "runtimes" / "public-code-2025.yaml"
+        return RuntimeSettings.model_validate(yaml.safe_load(file.read_text())["runtime"])
 
     def task_name(self, index: int) -> str:
         """The task of an index."""

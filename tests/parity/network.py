@@ -1,27 +1,27 @@
-"""Compare the network: tokens, masks, backbone, mixing, expert, losses, gradients, sampling."""
+"""Compare the network: tokens, masks, backbone, mixing, expert, losses, gradients."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-import jax.numpy as jnp
 import numpy as np
 
-from hearth.model.embeddings import sine_cosine
-from hearth.model.inpainting import propagation_matrix
+from hearth.model.fast_tokens import targets_of
+from hearth.model.losses import fast_accuracy, fast_loss
 from hearth.model.masks import prefix_blocks
-from hearth.model.stage_fusion import normalised_stage
 from hearth.model.state_tokens import bin_edges, discretise
-from tests.parity.checks import Check, close, equal
+from tests.parity.checks import (
+    FED_BY_SINE_COSINE,
+    FLOW,
+    SINE_COSINE,
+    Check,
+    close,
+    close_to_rounding,
+    equal,
+)
 from tests.parity.golden import Golden
 from tests.parity.reference_network import CAMERAS, ReferenceNetwork
 
-# What one float32 rounding may do: phases of the stage's encoding reach 6283 rad, of the time's
-# 1571 rad, so that jit and eager execution of the public code itself differ by as much.
-_ATOL, _RTOL = 2e-5, 1e-4
-_FLOW = 5e-4
-_SINE_COSINE = 1e-3
-_FED_BY_SINE_COSINE = 3e-3
 # Gradients that vanish, such as that of SigLIP's key bias, are rounding on both sides.
 _ROUNDING = 2e-7
 _NAMES = (
@@ -36,7 +36,7 @@ _NAMES = (
 
 def prefix(golden: Golden, reference: ReferenceNetwork, *, some_cameras: bool) -> list[Check]:
     """From images and numbers to tokens, masks and positions."""
-    recorded, inputs = _outputs(golden, some_cameras), golden.inputs
+    recorded, inputs = golden.outputs_of(some_cameras), golden.inputs
     ours = reference.training_passes[some_cameras].tokens
     shape = (len(inputs["state"]), ours.tokens.shape[1])
     blocks = np.asarray(prefix_blocks(reference.config, inputs["fast_tokens"].shape[1]))
@@ -56,12 +56,19 @@ def prefix(golden: Golden, reference: ReferenceNetwork, *, some_cameras: bool) -
     images = ours.images.reshape(len(ours.images), -1, ours.images.shape[-1])
     for index, camera in enumerate(CAMERAS):
         rows = kept // length == index
-        checks.append(_vlm(f"vision tokens of {camera}", images[:, kept[rows]], theirs[:, rows]))
+        checks.append(
+            close_to_rounding(f"vision tokens of {camera}", images[:, kept[rows]], theirs[:, rows])
+        )
+        if f"siglip/{CAMERAS[camera]}" in recorded:
+            whole = recorded[f"siglip/{CAMERAS[camera]}"]
+            checks.append(
+                close_to_rounding(f"SigLIP's tokens of {camera}", ours.images[:, index], whole)
+            )
     edges = bin_edges(reference.config.state_ranges)[0]
     bins = discretise(reference.batch(some_cameras=False)["state"], reference.config.state_ranges)
     return [
         *checks,
-        close("prefix tokens", ours.tokens[:, kept], theirs, atol=_FED_BY_SINE_COSINE),
+        close("prefix tokens", ours.tokens[:, kept], theirs, atol=FED_BY_SINE_COSINE),
         close("state bin edges", edges, recorded["state_bin_edges"], atol=1e-7),
         equal("state bins", bins, recorded["discretized_state"]),
     ]
@@ -69,7 +76,7 @@ def prefix(golden: Golden, reference: ReferenceNetwork, *, some_cameras: bool) -
 
 def backbone(golden: Golden, reference: ReferenceNetwork, *, some_cameras: bool) -> list[Check]:
     """What the backbone makes of the prefix, at the valid tokens."""
-    recorded, ours = _outputs(golden, some_cameras), reference.training_passes[some_cameras]
+    recorded, ours = golden.outputs_of(some_cameras), reference.training_passes[some_cameras]
     kept = kept_tokens(recorded)
     valid = recorded["prefix_mask"][:, kept]
     action = kept < recorded["prefix_len_train"]
@@ -78,28 +85,30 @@ def backbone(golden: Golden, reference: ReferenceNetwork, *, some_cameras: bool)
     mixed = (ours.prefix.context.keys, ours.prefix.context.values)
     checks = [
         close("backbone output", ours.backbone.tokens[:, kept], recorded["prefix_out"],
-              atol=_FED_BY_SINE_COSINE, where=valid),
+              atol=FED_BY_SINE_COSINE, where=valid),
     ]  # fmt: skip
     for name, key, index in (("keys", "kv_k", 0), ("values", "kv_v", 1)):
         layers = len(before[index])
         checks.append(close(f"{name} before mixing", before[index][:, :, kept], recorded[key],
-                            atol=_FED_BY_SINE_COSINE, where=_layered(valid, layers)))  # fmt: skip
+                            atol=FED_BY_SINE_COSINE, where=_layered(valid, layers)))  # fmt: skip
         if f"{key}_mixed" in recorded:
             layers = len(mixed[index])
             checks.append(close(f"{name} after mixing", mixed[index][:, :, kept[action]],
-                                recorded[f"{key}_mixed"], atol=_FED_BY_SINE_COSINE,
+                                recorded[f"{key}_mixed"], atol=FED_BY_SINE_COSINE,
                                 where=_layered(valid[:, :length], layers)))  # fmt: skip
-    checks.append(_vlm("stage logits", ours.prefix.stage_logits, recorded["stage_logits"]))
+    checks.append(
+        close_to_rounding("stage logits", ours.prefix.stage_logits, recorded["stage_logits"])
+    )
     if "fast_logits" in recorded:
         fast = recorded["prefix_mask"][:, -recorded["fast_logits"].shape[1] :]
         checks.append(close("FAST logits", ours.prefix.fast_logits, recorded["fast_logits"],
-                            atol=_FED_BY_SINE_COSINE, where=fast))  # fmt: skip
+                            atol=FED_BY_SINE_COSINE, where=fast))  # fmt: skip
     return checks
 
 
 def expert(golden: Golden, reference: ReferenceNetwork, *, some_cameras: bool) -> list[Check]:
     """The action expert over the flow samples."""
-    recorded, ours = _outputs(golden, some_cameras), reference.training_passes[some_cameras]
+    recorded, ours = golden.outputs_of(some_cameras), reference.training_passes[some_cameras]
     context = ours.prefix.context
     horizon = reference.config.horizon
     batch = len(golden.inputs["state"])
@@ -111,46 +120,56 @@ def expert(golden: Golden, reference: ReferenceNetwork, *, some_cameras: bool) -
         equal("positions of actions", start + np.arange(horizon),
               recorded["suffix_positions_train"]),
         close("expert output", _samples_first(ours.suffix_output), recorded["suffix_out"],
-              atol=_FED_BY_SINE_COSINE),
-        close("velocity", _samples_first(ours.velocity), recorded["v_t"], atol=_FLOW),
+              atol=FED_BY_SINE_COSINE),
+        close("velocity", _samples_first(ours.velocity), recorded["v_t"], atol=FLOW),
     ]  # fmt: skip
     if not some_cameras:
         checks += [
             close("noisy actions", _samples_first(ours.noisy), recorded["x_t"], atol=1e-6),
-            _vlm("action tokens", _samples_first(ours.suffix_tokens), recorded["suffix_tokens"]),
+            close_to_rounding("action tokens", _samples_first(ours.suffix_tokens),
+                              recorded["suffix_tokens"]),
             close("time condition", np.moveaxis(ours.condition, 1, 0), recorded["adarms_cond"],
-                  atol=_SINE_COSINE),
+                  atol=SINE_COSINE),
         ]  # fmt: skip
     return checks
 
 
 def losses(golden: Golden, reference: ReferenceNetwork, *, some_cameras: bool) -> list[Check]:
     """Every loss term; hearth's are means over the batch where the recorded ones are per sample."""
-    recorded, ours = _outputs(golden, some_cameras), reference.training_passes[some_cameras]
+    recorded, ours = golden.outputs_of(some_cameras), reference.training_passes[some_cameras]
     errors, mine = ours.errors, ours.losses
     config = reference.config
     target = np.moveaxis(reference.draws.noise, 1, 0) - golden.inputs["actions"]
-    per_sample = np.square(_samples_first(ours.velocity) - target).mean(axis=(-2, -1))
+    squares = np.square(_samples_first(ours.velocity) - target)
+    fast = targets_of(reference.batch(some_cameras=some_cameras))
+    logits = ours.prefix.fast_logits
 
     def mean(name: str) -> float:
         return float(np.mean(recorded[name]))
 
     def term(name: str, value: object, theirs: object) -> Check:
-        return close(name, value, theirs, atol=_FLOW, rtol=_FLOW)
+        return close(name, value, theirs, atol=FLOW, rtol=FLOW)
 
     without_stage = mine["action"] + config.fast_loss_weight * mine["fast"]
     checks = [
         term("squared errors, mean over samples", errors, recorded["action_loss_mean"]),
-        term("action loss by flow sample", per_sample, recorded["action_loss_per_sample"]),
+        term("action loss by flow sample", squares.mean(axis=(-2, -1)),
+             recorded["action_loss_per_sample"]),
         term("action loss", errors.mean(axis=(-2, -1)), recorded["loss/action_loss"]),
         term("action loss, mean", mine["action"], mean("loss/action_loss")),
-        term("FAST loss", mine["fast"], mean("loss/fast_loss")),
-        term("FAST accuracy", mine["fast_accuracy"], mean("loss/fast_accuracy")),
+        term("FAST loss", fast_loss(logits, fast), recorded["loss/fast_loss"]),
+        term("FAST loss, mean", mine["fast"], mean("loss/fast_loss")),
+        term("FAST accuracy", fast_accuracy(logits, fast), recorded["loss/fast_accuracy"]),
+        term("FAST accuracy, mean", mine["fast_accuracy"], mean("loss/fast_accuracy")),
         term("stage loss", mine["stage"], recorded["loss/subtask_loss"]),
         term("stage accuracy", mine["stage_accuracy"], recorded["loss/subtask_accuracy"]),
         term("total loss", mine["total"], mean("loss/total_loss")),
-        term("total loss without stages", without_stage, mean("loss_eval/total_loss")),
-    ]
+        term("total loss, not training", without_stage, mean("loss_eval/total_loss")),
+        term("action loss, not training", mine["action"], mean("loss_eval/action_loss")),
+        term("FAST loss, not training", mine["fast"], mean("loss_eval/fast_loss")),
+    ]  # fmt: skip
+    if "sq_err" in recorded:
+        checks.append(term("squared errors", squares, recorded["sq_err"]))
     for dimension, name in enumerate(_NAMES):
         joint = errors[..., dimension].mean(axis=-1)
         checks.append(term(f"action loss of {name}", joint, recorded[f"loss/action_loss_{name}"]))
@@ -164,7 +183,7 @@ def gradients(golden: Golden, reference: ReferenceNetwork) -> list[Check]:
     names = sorted(name.removeprefix("norm/") for name in recorded if name.startswith("norm/"))
     checks = [
         equal("names", sorted(ours), names),
-        close("loss", value, recorded["loss_scalar"], atol=_FLOW),
+        close("loss", value, recorded["loss_scalar"], atol=FLOW),
         close("norm of all", _norm(ours.values()), recorded["global_norm"], atol=0.0, rtol=1e-3),
     ]
     for name in names:
@@ -184,7 +203,7 @@ def insulated_gradients(golden: Golden, reference: ReferenceNetwork) -> list[Che
     names = sorted(name.removeprefix("norm/") for name in recorded if name.startswith("norm/"))
     return [
         equal("names", sorted(ours), names),
-        close("loss", value, recorded["loss_scalar"], atol=_FLOW),
+        close("loss", value, recorded["loss_scalar"], atol=FLOW),
         close("norm of all", _norm(ours.values()), recorded["global_norm"], atol=0.0, rtol=1e-3),
         *(
             close(f"norm {name}", _norm([ours[name]]), recorded[f"norm/{name}"],
@@ -194,113 +213,11 @@ def insulated_gradients(golden: Golden, reference: ReferenceNetwork) -> list[Che
     ]  # fmt: skip
 
 
-def sampling(golden: Golden, reference: ReferenceNetwork, *, some_cameras: bool) -> list[Check]:
-    """Euler steps from the recorded noise, with and without inpainting, every point on the way."""
-    recorded, inputs = _outputs(golden, some_cameras), golden.inputs
-    context = reference.prefix(some_cameras=some_cameras)
-    start = np.asarray(context.context.start)[:, None] + np.arange(reference.config.horizon)
-    positions = recorded["suffix_positions_infer"]
-    checks = [
-        _vlm("stage logits", context.stage_logits, recorded["sample/stage_logits"]),
-        equal("positions of actions", np.broadcast_to(start, positions.shape), positions),
-    ]
-    targets = {
-        "sample": None,
-        "inpaint23": inputs["initial_actions"],
-        "inpaint23_far": inputs["initial_actions_far"],
-        "inpaint32": inputs["initial_actions_32"],
-    }
-    for name, kept in targets.items():
-        for steps in (10, 20):
-            key = f"{name}{steps}" if kept is None else f"{name}_{steps}"
-            if f"{key}/x_trace" not in recorded:
-                continue
-            trace = reference.flow(context, steps, kept)
-            points = recorded[f"{key}/x_trace"]
-            # Far targets make large numbers: the tolerance grows with them.
-            scale = max(1.0, float(np.abs(points).max()) / 5.0)
-            label = f"{name}, {steps} steps"
-            checks += [
-                close(f"{label}: points", trace.points, points, atol=_FLOW * scale),
-                close(f"{label}: actions", trace.points[-1], recorded[f"{key}/actions"],
-                      atol=_FLOW * scale),
-            ]  # fmt: skip
-            if f"{key}/v_trace" in recorded:
-                checks.append(close(f"{label}: velocities", trace.velocities,
-                                    recorded[f"{key}/v_trace"], atol=_FLOW))  # fmt: skip
-    if not some_cameras:
-        bare = reference.prefix_without_masks()
-        points = reference.flow(bare, 10).points
-        checks.append(close("sample, 10 steps, no masks given", points,
-                            recorded["sample10/x_trace"], atol=_FLOW))  # fmt: skip
-    return checks
-
-
-def fusion(golden: Golden, reference: ReferenceNetwork) -> list[Check]:
-    """Task and stage tokens, for the batch and for many (task, stage) pairs."""
-    recorded, inputs, network = golden.outputs, golden.inputs, reference.network
-    counts = reference.config.stage_counts
-    half = reference.config.width // 2
-
-    def encode(tasks: np.ndarray, stages: np.ndarray) -> np.ndarray:
-        position = normalised_stage(jnp.asarray(tasks), jnp.asarray(stages), counts)
-        return np.asarray(sine_cosine(position, half, 1e-3, 1.0))
-
-    def fuse(tasks: np.ndarray, stages: np.ndarray) -> np.ndarray:
-        embedded = network.task_table(jnp.asarray(tasks))
-        return np.asarray(network.stage_fusion(embedded, jnp.asarray(tasks), jnp.asarray(stages)))
-
-    tasks, stages = inputs["task_ids"], inputs["stages"]
-    pairs, some = recorded["all_task_stage_pairs"].T, recorded["fused_pairs"].T
-    ours = [(task, stage) for task, count in enumerate(counts) for stage in range(count)]
-    return [
-        _vlm("task token", network.task_table(jnp.asarray(tasks)), recorded["task_embedding"]),
-        close("stage encoding", encode(tasks, stages), recorded["stage_sincos"],
-              atol=_SINE_COSINE),
-        close("fusion tokens", fuse(tasks, stages), recorded["fused_task_stage"],
-              atol=_FED_BY_SINE_COSINE),
-        equal("all tasks and stages", ours, recorded["all_task_stage_pairs"]),
-        close("stage encoding of all", encode(*pairs), recorded["all_stage_sincos"],
-              atol=_SINE_COSINE),
-        close("fusion tokens of many", fuse(*some), recorded["fused_pairs_out"],
-              atol=_FED_BY_SINE_COSINE),
-    ]  # fmt: skip
-
-
-def noise(golden: Golden, reference: ReferenceNetwork) -> list[Check]:
-    """The noise's factor and the matrix by which inpainting moves the rest along."""
-    recorded, inputs, config = golden.outputs, golden.inputs, reference.config
-    horizon, width, padded = config.horizon, config.action_width, config.padded_action_width
-    real = (np.arange(horizon)[:, None] * padded + np.arange(width)).ravel()
-    factor = golden.tree["action_correlation_cholesky"]
-    held = inputs["initial_actions"].shape[1] * width
-    standard = inputs["sample_standard_normal"][:, real]
-    correlated = (standard @ np.asarray(reference.cholesky).T).reshape(-1, horizon, width)
-    matrix = np.zeros((horizon * padded, horizon * padded), np.float32)
-    matrix[np.ix_(real[held:], real[:held])] = propagation_matrix(reference.cholesky, held)
-    free, kept = recorded["U_indices_23"], recorded["O_indices_23"]
-    return [
-        close("factor of the noise", reference.cholesky, factor[np.ix_(real, real)], atol=2e-6),
-        close("initial noise", correlated, inputs["sample_noise"][..., :width], atol=_ATOL),
-        equal("held entries", real[:held], kept),
-        close("correction matrix", matrix[np.ix_(free, kept)], recorded["correction_matrix_23"],
-              atol=_ATOL),
-    ]  # fmt: skip
-
-
 def kept_tokens(recorded: Mapping[str, np.ndarray]) -> np.ndarray:
     """int[tokens]: the prefix tokens that the set holds; a trimmed one leaves some out."""
     if "kept_tokens" in recorded:
         return recorded["kept_tokens"]
     return np.arange(recorded["prefix_mask"].shape[1])
-
-
-def _outputs(golden: Golden, some_cameras: bool) -> Mapping[str, np.ndarray]:
-    return golden.partial if some_cameras else golden.outputs
-
-
-def _vlm(name: str, ours: object, theirs: object) -> Check:
-    return close(name, ours, theirs, atol=_ATOL, rtol=_RTOL)
 
 
 def _samples_first(values: np.ndarray) -> np.ndarray:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.parity.blocks import BLOCKS
+from tests.parity.checks import Check
 from tests.parity.golden import HERE, Golden
 from tests.parity.reference_network import ReferenceNetwork
 
@@ -29,12 +32,26 @@ def reference(golden: Golden) -> ReferenceNetwork:
     return ReferenceNetwork(golden)
 
 
+@pytest.fixture(scope="module")
+def compared(golden: Golden, reference: ReferenceNetwork) -> Callable[[str], list[Check]]:
+    """The checks of a block, made once."""
+    return cache(lambda name: BLOCKS[name](golden, reference))
+
+
 @pytest.mark.parametrize("name", BLOCKS)
-def test_block(name: str, golden: Golden, reference: ReferenceNetwork) -> None:
-    checks = BLOCKS[name](golden, reference)
+def test_block(name: str, compared: Callable[[str], list[Check]]) -> None:
+    checks = compared(name)
     assert checks
     failed = [check for check in checks if not check.passed]
     assert not failed, "\n".join(map(str, failed))
+
+
+def test_nothing_recorded_is_left_out(
+    golden: Golden, compared: Callable[[str], list[Check]]
+) -> None:
+    for name in BLOCKS:
+        compared(name)
+    assert not golden.left_out()
 
 
 def test_the_script_ends_with_one_where_a_number_is_off(tmp_path: Path) -> None:

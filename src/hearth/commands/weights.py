@@ -56,7 +56,8 @@ def _add_import(subparsers: Any) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--runtime", type=Path,
-        help="YAML with the keys of 'runtime' in an experiment (default: the winning system's)",
+        help="YAML with the section 'runtime' of an experiment, or its keys "
+        "(default: the winning system's)",
     )  # fmt: skip
     parser.add_argument(
         "--seed", type=int, default=0, help="of parameters that the checkpoint lacks (default: 0)"
@@ -106,7 +107,10 @@ def _runtime(path: Path) -> RuntimeSettings:
     if not path.is_file():
         raise SettingsError(f"no file {path}: {choices(path, path.parent.glob('*.yaml'))}")
     try:
-        return RuntimeSettings.model_validate(yaml.safe_load(path.read_text()) or {})
+        values = yaml.safe_load(path.read_text()) or {}
+        if isinstance(values, dict) and set(values) == {"runtime"}:  # as in config/runtimes
+            values = values["runtime"]
+        return RuntimeSettings.model_validate(values)
     except (ValidationError, yaml.YAMLError) as error:
         raise SettingsError(f"{path} holds no valid runtime settings: {error}") from error
 

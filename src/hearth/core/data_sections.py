@@ -62,7 +62,9 @@ class StatisticsSettings(Section):
 
     horizon: PositiveInt = 30  # actions per chunk, one second at 30 Hz (report, 3)
     delta_actions: bool = True  # joints against the state at the chunk's start; False: absolute
-    per_timestep: bool = True  # joints are normalised per chunk index (report, 4.5.2)
+    # What is normalised per chunk index (report, 4.5.2). True: joints; "all": velocities and
+    # grippers as well, as in the public code; False: nothing, global statistics throughout.
+    per_timestep: bool | Literal["all"] = True
 
 
 class TokenizerSettings(Section):

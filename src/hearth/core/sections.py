@@ -222,7 +222,8 @@ class RuntimeSettings(Section):
 class SwitchedPolicy(Section):
     """A policy of several bundles, one per task (report, 6.4): the file that `hearth serve` reads.
 
-    Without limits all bundles stay loaded; otherwise the least recently used one goes first.
+    Where not all may stay loaded, the least recently used one goes first. Without a limit bundles
+    may take four fifths of an accelerator's memory; on a CPU all of them stay.
     """
 
     bundles: Annotated[dict[str, str], Field(min_length=1)]  # task -> folder, beside this file

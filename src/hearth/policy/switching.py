@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import yaml
 from pydantic import ValidationError
@@ -28,6 +29,9 @@ from hearth.policy.preprocess import task_index
 from hearth.policy.record import PredictionRecord
 from hearth.policy.runner import PolicyRunner, Prediction, Predictor, Request
 from hearth.policy.runtime import Policy
+
+# Of a device's memory; the rest is for the activations of predictions.
+_SHARE_FOR_BUNDLES = 0.8
 
 
 def read_switched_policy(path: Path) -> SwitchedPolicy:
@@ -55,6 +59,15 @@ def folder_bytes(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
+def memory_for_bundles() -> int | None:
+    """Bytes of bundles that this machine's device holds beside its predictions.
+
+    None where the device does not tell its memory: a CPU.
+    """
+    stats = jax.local_devices()[0].memory_stats() or {}
+    return int(_SHARE_FOR_BUNDLES * stats["bytes_limit"]) if "bytes_limit" in stats else None
+
+
 class BundleShelf:
     """Bundles by task. As many stay loaded as the limits allow; the least recently used goes first.
 
@@ -71,7 +84,7 @@ class BundleShelf:
     ) -> None:
         """
         Args:
-            policy: the folders and the limits.
+            policy: the folders and the limits; without one, what the device's memory allows.
             load: how a bundle becomes ready to predict.
 
         Raises:
@@ -80,6 +93,8 @@ class BundleShelf:
         """
         self.folders = {task: Path(folder) for task, folder in policy.bundles.items()}
         self.limits = policy
+        if policy.resident_bundles is None and policy.resident_bytes is None:
+            self.limits = policy.model_copy(update={"resident_bytes": memory_for_bundles()})
         self.sizes = {folder: folder_bytes(folder) for folder in self.folders.values()}
         for folder, size in self.sizes.items():
             if policy.resident_bytes is not None and size > policy.resident_bytes:
@@ -121,7 +136,7 @@ class BundleShelf:
         """
         with self._lock:
             if folder not in self._resident:
-                while not self.has_room(folder):
+                while self._resident and not self.has_room(folder):
                     self._resident.popitem(last=False)
                 self._resident[folder] = self._checked(self._load(folder), folder)
             self._resident.move_to_end(folder)

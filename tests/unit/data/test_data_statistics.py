@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from hearth.benchmark import load_benchmark
 from hearth.cli import main
@@ -18,7 +19,7 @@ from hearth.core.errors import DataError, StatisticsError
 from hearth.core.files import read_json, write_text
 from hearth.core.results import Results
 from hearth.core.settings import Settings
-from hearth.core.statistics import Statistics
+from hearth.core.statistics import SMALLEST_STD, Statistics
 from hearth.data.episodes import EpisodeTable, read_tables
 from hearth.data.prepare import prepare_task
 from hearth.data.statistics import (
@@ -105,6 +106,21 @@ def test_absolute_actions_and_global_normalisation_are_settings() -> None:
     np.testing.assert_allclose(found.action_std, chunks.std(axis=(0, 1)), atol=1e-6)
     assert not found.delta.any()
     assert not found.per_timestep.any()
+
+
+def test_the_public_code_normalises_every_dimension_per_timestep() -> None:
+    """Also base velocities and grippers, which the default leaves to global statistics."""
+    part = part_of(random_tables(5, [20, 30]), 4)
+    everything = StatisticsSettings.model_validate({"horizon": 4, "per_timestep": "all"})
+    found = pool([part], HOUSEHOLD, everything).statistics
+    default = pool([part], HOUSEHOLD, StatisticsSettings(horizon=4)).statistics
+    chunk = np.random.default_rng(0).normal(size=(4, HOUSEHOLD.robot.action_width))
+    expected = (chunk - found.chunk_mean) / np.maximum(found.chunk_std, SMALLEST_STD)
+    np.testing.assert_allclose(found.normalise_actions(chunk), expected, rtol=1e-5, atol=1e-5)
+    differing = (found.normalise_actions(chunk) != default.normalise_actions(chunk)).any(axis=0)
+    assert np.flatnonzero(differing).tolist() == [0, 1, 2, 14, 22]
+    with pytest.raises(ValidationError, match="per_timestep"):
+        StatisticsSettings.model_validate({"per_timestep": "some"})
 
 
 def of_tables(tables: list[EpisodeTable], horizon: int) -> Statistics:

@@ -9,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearth.model.configuration import ModelConfig
-from hearth.model.masks import attention_mask, block_mask, prefix_blocks, valid_tokens
+from hearth.model.masks import (
+    attention_mask,
+    block_mask,
+    prefix_blocks,
+    training_mask,
+    valid_tokens,
+)
 
 blocks_of_any_kind = st.lists(st.integers(0, 4), min_size=1, max_size=12)
 
@@ -54,6 +60,30 @@ def test_images_and_task_see_nothing_that_can_be_wrong(
     # FAST tokens see everything before them, and of themselves the past.
     assert mask[fused:, :fused].all()
     np.testing.assert_array_equal(mask[fused:, fused:], np.tri(fast_length, dtype=bool))
+
+
+@settings(deadline=None)
+@given(
+    image_size=st.sampled_from([8, 16]),
+    cameras=st.integers(1, 3),
+    state_tokens=st.sampled_from(["continuous", "discretised"]),
+    stage_input=st.booleans(),
+    fast_length=st.integers(1, 5),
+)
+def test_fast_and_actions_never_see_each_other(
+    image_size: int, cameras: int, state_tokens: str, stage_input: bool, fast_length: int
+) -> None:
+    shown = training_mask(sizes(image_size, cameras, state_tokens, stage_input), fast_length)
+    names = [group.name for group in shown.groups]
+    sees = {
+        (query, key): sight != "none"
+        for query, row in zip(names, shown.sees, strict=True)
+        for key, sight in zip(names, row, strict=True)
+    }
+    assert not sees["FAST", "actions"] and not sees["actions", "FAST"]
+    # Nothing but actions reads actions, and they read everything else.
+    assert [name for name in names if sees[name, "actions"]] == ["actions"]
+    assert [name for name in names if not sees["actions", name]] == ["FAST"]
 
 
 def sizes(image_size: int, cameras: int, state_tokens: str, stage_input: bool) -> ModelConfig:

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -20,6 +21,7 @@ from hearth.policy.switching import (
     BundleShelf,
     SwitchingPolicy,
     folder_bytes,
+    memory_for_bundles,
     read_switched_policy,
 )
 from hearth.serving.bundle_server import policies_of
@@ -130,6 +132,35 @@ def test_memory_stays_within_its_bytes(folders: dict[str, str]) -> None:
     assert wide.resident_bytes == sum(sizes)
     with pytest.raises(SettingsError, match=rf"resident_bytes 1000 cannot hold .* of {sizes[0]}"):
         imagined_shelf(folders, loaded, resident_bytes=1000)
+
+
+class Accelerator:
+    """A device that tells its memory."""
+
+    def __init__(self, memory: int) -> None:
+        self._memory = memory
+
+    def memory_stats(self) -> dict[str, int]:
+        return {"bytes_limit": self._memory}
+
+
+def test_without_limits_as_many_stay_as_the_devices_memory_allows(
+    folders: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = sum(folder_bytes(Path(folder)) for folder in folders.values())
+    for memory, staying in ((2 * both, 2), (both, 1), (100, 1)):  # four fifths are for bundles
+        monkeypatch.setattr(jax, "local_devices", lambda memory=memory: [Accelerator(memory)])
+        shelf = imagined_shelf(folders, [])
+        for folder in shelf.folders.values():
+            shelf.runner(folder)
+        assert len(shelf.resident) == staying
+        assert shelf.resident[-1] == list(shelf.folders.values())[-1]
+        counted = imagined_shelf(folders, [], resident_bundles=2)  # a limit that is given holds
+        for folder in counted.folders.values():
+            counted.runner(folder)
+        assert len(counted.resident) == 2
+    monkeypatch.undo()
+    assert memory_for_bundles() is None  # a CPU
 
 
 def test_an_episode_keeps_its_bundle_until_reset(

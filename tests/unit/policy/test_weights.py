@@ -12,6 +12,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from hearth.benchmark import load_benchmark
+from hearth.benchmark.benchmark import default_folder
 from hearth.cli import main
 from hearth.core.errors import WeightsError
 from hearth.core.sections import RuntimeSettings
@@ -222,6 +223,7 @@ def test_what_the_server_could_not_honour_is_listed(
         export_bundle(replace(loaded, config=other), tmp_path / "out", expected=CONFIG)
     for key in ("state_ranges", "fast_own_ids", "padded_action_width"):
         assert f"  {key}: " in str(caught.value)
+    assert "23 state tokens, bins over -1..1; the server has 32 state tokens" in str(caught.value)
     absolute = replace(loaded.statistics, delta=np.zeros(23, dtype=bool))
     with pytest.raises(WeightsError, match=r"dimensions of delta actions: \[\]"):
         export_bundle(replace(loaded, statistics=absolute), tmp_path / "out", expected=CONFIG)
@@ -248,8 +250,12 @@ def test_the_command_line_names_what_is_wrong(
     arguments = ["import-weights", str(tmp_path), "--to", str(tmp_path / "policy")]
     assert main([*arguments, "--task", "turning_on_radoi"]) == 1
     assert "did you mean 'turning_on_radio'?" in capsys.readouterr().err
-    (tmp_path / "runtime.yaml").write_text("flow_stpes: 3\n")
-    assert main([*arguments, "--runtime", str(tmp_path / "runtime.yaml")]) == 1
-    assert "flow_stpes" in capsys.readouterr().err
+    for content in ("flow_stpes: 3\n", "runtime: {flow_stpes: 3}\n"):
+        (tmp_path / "runtime.yaml").write_text(content)
+        assert main([*arguments, "--runtime", str(tmp_path / "runtime.yaml")]) == 1
+        assert "flow_stpes" in capsys.readouterr().err
+    shipped = default_folder().parent / "runtimes" / "public-code-2025.yaml"
+    assert main([*arguments, "--runtime", str(shipped)]) == 1
+    assert "is no openpi checkpoint" in capsys.readouterr().err
     assert main(arguments) == 1
     assert "is no openpi checkpoint" in capsys.readouterr().err

@@ -54,6 +54,14 @@ def delta_mask(settings: StatisticsSettings, benchmark: Benchmark) -> np.ndarray
     return benchmark.robot.delta_mask & settings.delta_actions
 
 
+def per_timestep_mask(settings: StatisticsSettings, benchmark: Benchmark) -> np.ndarray:
+    """bool[D]: dimensions that are normalised by statistics of their timestep in the chunk."""
+    robot = benchmark.robot
+    if settings.per_timestep == "all":
+        return np.ones(robot.action_width, dtype=bool)
+    return robot.per_timestep_mask & settings.per_timestep
+
+
 def pool(
     partials: Iterable[TaskStatistics], benchmark: Benchmark, settings: StatisticsSettings
 ) -> Pooled:
@@ -106,7 +114,7 @@ def pool(
         chunk_std=np.sqrt(chunk_variance),
         correlation=correlation_of(chunks),
         gripper_closed=closed,
-        per_timestep=benchmark.robot.per_timestep_mask & settings.per_timestep,
+        per_timestep=per_timestep_mask(settings, benchmark),
         delta=delta_mask(settings, benchmark),
     )
     return Pooled(statistics, counts, state_histograms, delta_histograms)

@@ -79,8 +79,7 @@ class FastTokenizer:
         if not np.isfinite(chunks).all():
             raise DataError("a chunk with numbers that are not finite cannot be tokenised")
         chosen = self.dimensions
-        span = _span(self.low, self.high)[chosen]
-        normalised = 2.0 * (chunks[..., chosen] - self.low[chosen]) / span - 1.0
+        normalised = between_quantiles(chunks[..., chosen], self.low[chosen], self.high[chosen])
         return np.rint(self._basis @ normalised * self.scale).astype(np.int64)
 
     def encode_all(self, chunks: np.ndarray) -> list[list[int]]:
@@ -211,6 +210,11 @@ def cosine_basis(size: int) -> np.ndarray:
     basis = np.cos(np.pi * frequency * time / size) * np.sqrt(2.0 / size)
     basis[0] /= np.sqrt(2.0)
     return basis
+
+
+def between_quantiles(values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """low -> -1 and high -> 1; what lies outside stays outside, the public code clips it."""
+    return 2.0 * (values - low) / _span(low, high) - 1.0
 
 
 def _span(low: np.ndarray, high: np.ndarray) -> np.ndarray:

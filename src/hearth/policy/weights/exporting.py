@@ -6,6 +6,7 @@ import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -79,7 +80,7 @@ def differences(bundle: Bundle, expected: ModelConfig) -> list[str]:
     """What a server that builds `expected` would do otherwise than the bundle's policy."""
     ours, theirs = asdict(bundle.config), asdict(expected)
     lines = [
-        f"{key}: {_short(ours[key])}; the server has {_short(theirs[key])}"
+        f"{key}: {_shown(key, ours[key])}; the server has {_shown(key, theirs[key])}"
         for key in ours
         if key not in _FREE and ours[key] != theirs[key]
     ]
@@ -123,6 +124,17 @@ def _robot_differences(ours: Benchmark, theirs: Benchmark) -> list[str]:
         for key in mine
         if mine[key] != public[key]
     ]
+
+
+def _shown(key: str, value: Any) -> str:
+    return _short(value) if key != "state_ranges" else _state_tokens(value)
+
+
+def _state_tokens(ranges: tuple[tuple[float, float], ...]) -> str:
+    """How many tokens the state has, and what their bins span."""
+    spans = sorted(set(ranges))
+    bins = f"{spans[0][0]:g}..{spans[0][1]:g}" if len(spans) == 1 else "a range each"
+    return f"{len(ranges)} state tokens, bins over {bins}"
 
 
 def _short(value: object) -> str:

@@ -13,7 +13,6 @@ from hearth.core.errors import HearthError
 from hearth.core.files import write_json
 from hearth.core.launching import LauncherSettings
 from hearth.core.results import Results
-from hearth.evaluation.merge import merge_and_write
 from hearth.launch.launcher import launch
 from hearth.launch.units import EvaluationUnit
 
@@ -33,6 +32,8 @@ def main() -> int:
     except HearthError as error:
         print(f"hearth: {error}", file=sys.stderr)
         return 1
+    from hearth.evaluation.merge import merge_and_write  # not while it waits
+
     print(json.dumps(merge_and_write(settings, "trained", TASK)))
     return 0
 

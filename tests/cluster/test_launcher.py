@@ -169,7 +169,7 @@ def test_control_c_cancels_the_jobs(
     wait_for(lambda: not experiment.jobs(), 60, "the end of the jobs")
 
 
-def test_a_waiting_launcher_does_not_spin(
+def test_a_waiting_launcher_is_light(
     experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow(monkeypatch, 1.0)
@@ -181,6 +181,7 @@ def test_a_waiting_launcher_does_not_spin(
         process.wait(15)
     used = sum(process.cpu_times()[:2]) - before
     assert used < 0.3, f"{used:.2f} s of processor time in 15 s"
+    assert process.memory_info().rss < 80e6
     launcher.send_signal(signal.SIGINT)
     launcher.communicate(timeout=60)
 

@@ -18,11 +18,12 @@ from hearth.core.results import Results
 from hearth.core.seeds import policy_seed
 from hearth.core.settings import Settings
 from hearth.evaluation import identity
+from hearth.evaluation.backends import Backends
 from hearth.evaluation.environments import factory_name
 from hearth.evaluation.official_evaluator import facts
 from hearth.evaluation.official_evaluator.scheduler import EvaluatorScheduler
 from hearth.evaluation.pending import PendingEpisodes
-from hearth.evaluation.scheduler import Backends, Scheduler
+from hearth.evaluation.scheduler import Scheduler
 from hearth.evaluation.servers import SharedServerFile
 
 _MOST_CLIENTS = 960  # of a shared server; many systems allow a process 1,024 open files

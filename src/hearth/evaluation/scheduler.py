@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import selectors
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from hearth.core.errors import EvaluationError
+from hearth.evaluation.backends import Backends
 from hearth.evaluation.pending import Episode, PendingEpisodes
 from hearth.evaluation.processes import WorkerProcess, describe_exit
-from hearth.evaluation.servers import Server, Servers, SharedServerFile, servers_of
+from hearth.evaluation.servers import Server, Servers, servers_of
 from hearth.evaluation.worker import Assignment, Setup
 from hearth.policy.compression import executed_steps
 
 _TICK_SECONDS = 0.5
-
-
-@dataclass(frozen=True)
-class Backends:
-    """What plays the two sides; tests put stand-ins here.
-
-    Attributes:
-        environment: ``module:function`` of the environment factory, None where the official
-            evaluator of the challenge plays.
-        server: command of the policy server without its port, None for the scripted expert.
-        shared: the server that another job runs, in place of `server`.
-    """
-
-    environment: str | None
-    server: tuple[str, ...] | None
-    shared: SharedServerFile | None = None
 
 
 class Scheduler:

@@ -176,7 +176,7 @@ def _evaluation(
     whole = Line(
         "evaluate", evaluation, sum(line.done for line in lines), sum(line.due for line in lines),
         sum(line.crashed for line in lines), running, sum(line.queued for line in lines),
-        finish and max(finish, *known), "finished" * all(p.note == "finished" for p in seen),
+        finish and max([finish, *known]), "finished" * all(p.note == "finished" for p in seen),
     )  # fmt: skip
     return [whole, *lines]
 

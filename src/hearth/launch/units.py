@@ -24,7 +24,7 @@ from hearth.launch.shards import split
 from hearth.launch.work import EvaluationShard, TrainingJob
 
 if TYPE_CHECKING:
-    from hearth.evaluation.run import Backends
+    from hearth.evaluation.backends import Backends
 
 _MOST_NICE = 100
 

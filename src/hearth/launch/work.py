@@ -24,7 +24,7 @@ from hearth.launch.queue import command
 
 if TYPE_CHECKING:
     from hearth.core.settings import Settings
-    from hearth.evaluation.run import Backends
+    from hearth.evaluation.backends import Backends
 
 Key = tuple[int, int]  # (instance id, rollout id)
 # Another node may do better.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hearth.core.settings import Settings, validate_settings
-from hearth.evaluation.run import Backends
+from hearth.evaluation.backends import Backends
 
 HERE = Path(__file__).parent
 TASK = "turning_on_radio"

@@ -16,7 +16,8 @@ import numpy as np
 from hearth.core.files import read_json, write_json
 from hearth.core.results import Results
 from hearth.core.settings import Settings, validate_settings
-from hearth.evaluation.run import Backends, evaluate_task
+from hearth.evaluation.backends import Backends
+from hearth.evaluation.run import evaluate_task
 from hearth.serving.access import Access
 from hearth.serving.server import open_server
 

@@ -25,10 +25,11 @@ from hearth.core.files import write_json
 from hearth.core.launching import JobResources
 from hearth.core.results import Results
 from hearth.core.settings import Settings, freeze_settings, validate_settings
+from hearth.evaluation.backends import Backends
 from hearth.evaluation.merge import merge_and_write
 from hearth.evaluation.official_evaluator import process
 from hearth.evaluation.official_evaluator.process import Activity
-from hearth.evaluation.run import Backends, evaluate_task
+from hearth.evaluation.run import evaluate_task
 from hearth.launch.local import Local
 from hearth.launch.queue import QueuedJob
 from hearth.launch.server_job import ServerJob, server_job

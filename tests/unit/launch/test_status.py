@@ -111,6 +111,21 @@ def test_jobs_in_the_queue_tell_when_it_will_be_done(
         assert column in text
 
 
+def test_a_last_job_of_a_finished_task_while_others_wait(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks, now = [TASK, "bringing_water"], datetime(2026, 1, 1, 12)
+    settings = settings.model_copy(update={"tasks": tuple(tasks)})
+    job = job_name(settings, "evaluate", "expert", TASK)
+    squeue(tmp_path, monkeypatch, f"2_0|RUNNING|{job}|None")
+    finish(settings, TASK, count=3, minutes=10)
+    found = status(settings, load_benchmark("household"), tasks, now)
+    lines = {(line.stage, line.name): line for line in found}
+    assert lines["evaluate", "expert bringing_water"].finish is None
+    whole = lines["evaluate", "expert"].finish
+    assert whole is not None and whole > now
+
+
 def test_a_cluster_that_does_not_answer_is_named(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,7 +23,7 @@ from hearth.training.loop import fit
 from .conftest import make_batch, make_job, make_settings
 
 BATCH = 4
-sharding.SMALLEST_SHARDED = 16_384  # so that some of the tiny network's arrays are large enough
+sharding.SMALLEST_SHARDED = 1024  # so that the tiny network's arrays are large enough
 
 
 def batches(start: int) -> Iterator[dict[str, Any]]:

@@ -99,7 +99,8 @@ from pathlib import Path
 from tests_training.conftest import make_job, make_settings
 from tests_training.test_loop import killed
 from hearth.training.loop import fit
-fit(make_job(make_settings(Path(sys.argv[1])), killed(Path(sys.argv[1]))))
+source = {"source": killed(Path(sys.argv[1]))} if sys.argv[2] == "kill" else {}
+fit(make_job(make_settings(Path(sys.argv[1]), devices=int(sys.argv[3])), **source))
 """
 
 
@@ -117,19 +118,22 @@ def killed(root: Path) -> Any:
     return source
 
 
-def run_and_kill(tmp_path: Path) -> subprocess.CompletedProcess[str]:
+def run_script(tmp_path: Path, mode: str, devices: int) -> subprocess.CompletedProcess[str]:
     link = tmp_path / "modules" / "tests_training"
     link.parent.mkdir()
     link.symlink_to(Path(__file__).parent)
+    # The same compilation as here, or the losses differ in their last digits.
+    flags = os.environ.get("XLA_FLAGS", "")
+    flags += f" --xla_force_host_platform_device_count={devices}" if devices > 1 else ""
     return subprocess.run(
-        [sys.executable, "-c", _SCRIPT, str(tmp_path / "results")],
-        env={**os.environ, "PYTHONPATH": str(link.parent)},
+        [sys.executable, "-c", _SCRIPT, str(tmp_path / "results"), mode, str(devices)],
+        env={**os.environ, "PYTHONPATH": str(link.parent), "XLA_FLAGS": flags},
         capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
 
 
 def test_killed_and_resumed_is_the_same_run(tmp_path: Path, reference: Path) -> None:
-    done = run_and_kill(tmp_path)
+    done = run_script(tmp_path, "kill", 1)
     assert done.returncode == -signal.SIGKILL, done.stderr
     root = tmp_path / "results"
     assert not (root / "test/runs/main/finished.json").exists()
@@ -137,6 +141,13 @@ def test_killed_and_resumed_is_the_same_run(tmp_path: Path, reference: Path) -> 
     fit(make_job(make_settings(root)))
     assert metrics(root) == metrics(reference)
     assert marker(root)["bundle_hash"] == marker(reference)["bundle_hash"]
+
+
+def test_two_devices_train_the_same_network(tmp_path: Path, reference: Path) -> None:
+    done = run_script(tmp_path, "train", 2)
+    assert done.returncode == 0, done.stderr
+    for one, two in zip(metrics(reference), metrics(tmp_path / "results"), strict=True):
+        assert two["total"] == pytest.approx(one["total"], rel=1e-3)
 
 
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(

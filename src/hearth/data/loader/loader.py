@@ -15,7 +15,6 @@ import grain
 import numpy as np
 from absl import flags
 from grain.experimental import DatasetOptions, WithOptionsIterDataset
-from grain.multiprocessing import SharedMemoryArray
 
 from hearth.benchmark import Benchmark
 from hearth.core.actions import to_delta
@@ -26,11 +25,12 @@ from hearth.core.statistics import Statistics
 from hearth.data.index import make_index
 from hearth.data.loader.order import SampleOrder
 from hearth.data.loader.reading import KeptImages, SampleReader
+from hearth.data.loader.shared import Borrower, Lender, Loan
 
 Batch = dict[str, Any]
 Tokenize = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 Allocate = Callable[[tuple[int, ...]], np.ndarray]
-# Smaller arrays go through the pipe: memory of their own would cost more than copying them.
+# Arrays but images go through a pipe up to this: memory of their own costs more than copying.
 _SHARED_BYTES = 2**20
 
 
@@ -160,7 +160,7 @@ class Loader:
             return {name: images.take(samples) for name, images in kept}
         found = {name: allocate((len(samples), size, size, 3)) for name in cameras}
         for number, images in enumerate(found.values()):
-            self.reader.images(number, samples, np.asarray(images))
+            self.reader.images(number, samples, images)
         return found
 
     def __iter__(self) -> Generator[Batch]:
@@ -170,16 +170,16 @@ class Loader:
             DataError: as `batch`; or a loading process ended.
         """
         own = 1 if self.settings.workers else 0
-        batches = iter(_pipeline(self, self.start + own))
+        batches, borrower = iter(_pipeline(self, self.start + own)), Borrower()
         try:
             if own:
                 # Processes take seconds to start: meanwhile the first batch is made here.
                 with ThreadPoolExecutor(1) as thread:
-                    second = thread.submit(_next, batches)
+                    second = thread.submit(_next, batches, borrower)
                     yield self.batch(self.start)
                     yield second.result()
             while True:
-                yield _next(batches)
+                yield _next(batches, borrower)
         finally:
             batches.close()
 
@@ -194,21 +194,19 @@ class _Steps:
         return sys.maxsize - self._start
 
     def __getitem__(self, index: int) -> Batch:
-        if not self._loader.settings.workers:
+        if not self._loader.settings.workers or sys.platform != "linux":
             return self._loader.batch(self._start + index)
-        shared: list[SharedMemoryArray] = []
-
-        def allocate(shape: tuple[int, ...]) -> np.ndarray:
-            shared.append(SharedMemoryArray(shape, np.uint8))
-            return shared[-1]
-
         try:
-            # Images are decoded where the trainer reads them: grain passes such arrays on uncopied.
-            return self._loader.batch(self._start + index, allocate)
+            # Images are decoded where the trainer reads them.
+            batch = self._loader.batch(self._start + index, self._lender.allocate)
         except BaseException:
-            for images in shared:
-                images.unlink_on_del()
+            self._lender.take_back()
             raise
+        return {**batch, "images": dict(zip(batch["images"], self._lender.lend(), strict=True))}
+
+    @cached_property
+    def _lender(self) -> Lender:
+        return Lender()
 
 
 def _pipeline(loader: Loader, start: int) -> grain.IterDataset:
@@ -242,18 +240,18 @@ def _start_worker(number: int, count: int) -> None:
         signal.signal(ignored, signal.SIG_IGN)
 
 
-def _next(batches: grain.DatasetIterator) -> Batch:
+def _next(batches: grain.DatasetIterator, borrower: Borrower) -> Batch:
     try:
-        return _plain(next(batches))
-    except RuntimeError as error:
+        return _plain(next(batches), borrower)
+    except (RuntimeError, OSError) as error:
         raise DataError(
-            f"a loading process ended ({error}): out of memory, or of shared memory in /dev/shm; "
-            "fewer loader.workers or a smaller loader.batches_ahead need less"
+            f"a loading process ended ({error}): out of memory?; fewer loader.workers or a smaller "
+            "loader.batches_ahead need less"
         ) from error
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, borrower: Borrower) -> Any:
     """Arrays in shared memory as plain arrays, which keep that memory as long as they live."""
     if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    return np.asarray(value)
+        return {name: _plain(item, borrower) for name, item in value.items()}
+    return borrower.open(value) if isinstance(value, Loan) else np.asarray(value)

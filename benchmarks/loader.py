@@ -125,11 +125,13 @@ class VideoReader(SampleReader):
 
     folder: Path
 
-    def images(self, camera: int, samples: np.ndarray) -> np.ndarray:
+    def images(
+        self, camera: int, samples: np.ndarray, into: np.ndarray | None = None
+    ) -> np.ndarray:
         places, slots = self.index.locate(samples)
         episodes = self.index.episodes["episode"][places]
         found = [self._frame(camera, *at) for at in zip(episodes, slots.tolist(), strict=True)]
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in found])
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in found], out=into)
 
     def _frame(self, camera: int, episode: int, slot: int) -> av.VideoFrame:
         containers = _open.__dict__.setdefault("containers", {})

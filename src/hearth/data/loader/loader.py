@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -170,18 +171,18 @@ class Loader:
             DataError: as `batch`; or a loading process ended.
         """
         own = 1 if self.settings.workers else 0
-        batches, borrower = iter(_pipeline(self, self.start + own)), Borrower()
+        batches = _Borrowed(iter(_pipeline(self, self.start + own)), Borrower())
         try:
             if own:
                 # Processes take seconds to start: meanwhile the first batch is made here.
                 with ThreadPoolExecutor(1) as thread:
-                    second = thread.submit(_next, batches, borrower)
+                    second = thread.submit(_next, batches)
                     yield self.batch(self.start)
                     yield second.result()
             while True:
-                yield _next(batches, borrower)
+                yield _next(batches)
         finally:
-            batches.close()
+            batches.source.close()
 
 
 class _Steps:
@@ -240,9 +241,17 @@ def _start_worker(number: int, count: int) -> None:
         signal.signal(ignored, signal.SIG_IGN)
 
 
-def _next(batches: grain.DatasetIterator, borrower: Borrower) -> Batch:
+@dataclass
+class _Borrowed:
+    """Batches of loading processes, and the memory that is shared with these."""
+
+    source: grain.DatasetIterator
+    borrower: Borrower
+
+
+def _next(batches: _Borrowed) -> Batch:
     try:
-        return _plain(next(batches), borrower)
+        return _plain(next(batches.source), batches.borrower)
     except (RuntimeError, OSError) as error:
         raise DataError(
             f"a loading process ended ({error}): out of memory?; fewer loader.workers or a smaller "

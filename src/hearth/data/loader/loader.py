@@ -33,6 +33,7 @@ Tokenize = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 Allocate = Callable[[tuple[int, ...]], np.ndarray]
 # Arrays but images go through a pipe up to this: memory of their own costs more than copying.
 _SHARED_BYTES = 2**20
+_LEFT_BEHIND = 100  # more batches than processes read ahead
 
 
 def _own_memory(shape: tuple[int, ...]) -> np.ndarray:
@@ -254,9 +255,19 @@ def _next(batches: _Borrowed) -> Batch:
         return _plain(next(batches.source), batches.borrower)
     except (RuntimeError, OSError) as error:
         raise DataError(
-            f"a loading process ended ({error}): out of memory?; fewer loader.workers or a smaller "
+            f"a loading process ended ({_ending(batches, error)}): out of memory?; fewer loader.workers or a smaller "
             "loader.batches_ahead need less"
         ) from error
+
+
+def _ending(batches: _Borrowed, error: Exception) -> Exception:
+    """How the process ended: grain says it after the batches that the process left behind."""
+    try:
+        for _ in range(_LEFT_BEHIND if isinstance(error, OSError) else 0):
+            next(batches.source)
+    except RuntimeError as reason:
+        return reason
+    return error
 
 
 def _plain(value: Any, borrower: Borrower) -> Any:

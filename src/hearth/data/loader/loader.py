@@ -255,8 +255,8 @@ def _next(batches: _Borrowed) -> Batch:
         return _plain(next(batches.source), batches.borrower)
     except (RuntimeError, OSError) as error:
         raise DataError(
-            f"a loading process ended ({_ending(batches, error)}): out of memory?; fewer loader.workers or a smaller "
-            "loader.batches_ahead need less"
+            f"a loading process ended ({_ending(batches, error)}): out of memory?; "
+            "fewer loader.workers or a smaller loader.batches_ahead need less"
         ) from error
 
 

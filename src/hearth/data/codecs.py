@@ -136,7 +136,8 @@ class H264Decoder:
                 f"it has {height} x {width} pixels, not {image.shape[0]} x {image.shape[1]}"
             )
         plane = reformat(self._reformatter, frame, "rgb24").planes[0]
-        rows = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)
+        content = np.frombuffer(plane, np.uint8)  # type: ignore[arg-type]
+        rows = content.reshape(height, plane.line_size)
         image[:] = rows[:, : 3 * width].reshape(height, width, 3)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import platform
 import shutil
 import time
@@ -93,8 +92,6 @@ class EvaluatorScheduler:
 
     def _start_server(self) -> PolicyServer:
         environment = {}
-        if "XLA_PYTHON_CLIENT_PREALLOCATE" not in os.environ:
-            environment["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # the simulator needs memory too
         if self.evaluator.policy_gpu is not None:
             environment["CUDA_VISIBLE_DEVICES"] = str(self.evaluator.policy_gpu)
         limit = self.wanted.start_timeout_seconds

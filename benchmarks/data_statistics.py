@@ -1,7 +1,7 @@
 """Frames a second of the statistics of prepared episodes on one core, and their ratio against the
 same numbers by pandas, one row after another.
 
-    OPENBLAS_NUM_THREADS=1 python benchmarks/data_statistics.py [--episodes 20] [--rows 400]
+    OPENBLAS_NUM_THREADS=1 python benchmarks/statistics.py [--episodes 20] [--rows 400]
 
 Writes random walks as prepared episodes (no images), and times in turns within one run: reading and
 accumulating them; and, on the first `rows` frames, a plain implementation: a data frame of each

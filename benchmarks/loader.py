@@ -1,6 +1,6 @@
 """Samples per second of the training loader, and their ratio to a loader that seeks in mp4 files.
 
-    python benchmarks/loader.py [--batch 32] [--batches 12] [--size 224] [--processes 1 2]
+    python benchmarks/loader.py [--batches 12] [--size 224] [--processes 1 2] [--packets 4 250]
 
 A sample is one image of each of three cameras and the action chunk. All variants read the same
 frames in the same order through the same pipeline; the baseline keeps every mp4 open, so that it
@@ -59,10 +59,15 @@ def moving_scene(frames: int, size: int, seed: int) -> list[av.VideoFrame]:
 
 
 def write_file(
-    folder: Path, benchmark: Benchmark, codec: Codec, scenes: list[list[av.VideoFrame]], keep: int
+    folder: Path,
+    benchmark: Benchmark,
+    codec: Codec,
+    scenes: list[list[av.VideoFrame]],
+    keep: int,
+    group: int = DataSettings().group_of_pictures,
 ) -> Path:
     """A prepared file of one episode per scene, every camera the same scene; all rows random."""
-    data, parts = DataSettings(), {}
+    data, parts = DataSettings(group_of_pictures=group), {}
     size, task = scenes[0][0].width, benchmark.tasks[0]
     for index, frames in enumerate(scenes):
         rows, width = len(frames) * keep, benchmark.robot.action_width
@@ -75,11 +80,11 @@ def write_file(
             frame_index=np.arange(0, rows, keep),
             frames=dict.fromkeys(benchmark.cameras, encode(frames, codec, data)),
         )
-        part = folder / f"part-{index}.h5"
+        part = folder / f"{codec}-{group}-{index}.h5"
         facts = {"source_hash": "", "fingerprint": ""}
         write_part(part, episode, {"task": task.name, "task_index": task.index, **facts})
         parts[index] = part
-    path = folder / f"{codec}.h5"
+    path = folder / f"{codec}-{group}.h5"
     attributes = {"benchmark": benchmark.name, "robot": benchmark.robot.name, "image_size": size}
     held_out = dict.fromkeys(parts, False)
     concatenate(path, parts, held_out, {**attributes, "settings_hash": ""})
@@ -120,11 +125,13 @@ class VideoReader(SampleReader):
 
     folder: Path
 
-    def images(self, camera: int, samples: np.ndarray) -> np.ndarray:
+    def images(
+        self, camera: int, samples: np.ndarray, into: np.ndarray | None = None
+    ) -> np.ndarray:
         places, slots = self.index.locate(samples)
         episodes = self.index.episodes["episode"][places]
         found = [self._frame(camera, *at) for at in zip(episodes, slots.tolist(), strict=True)]
-        return np.stack([frame.to_ndarray(format="rgb24") for frame in found])
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in found], out=into)
 
     def _frame(self, camera: int, episode: int, slot: int) -> av.VideoFrame:
         containers = _open.__dict__.setdefault("containers", {})
@@ -185,11 +192,13 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
     scenes = [
         moving_scene(arguments.frames, arguments.size, seed) for seed in range(arguments.episodes)
     ]
-    codecs: tuple[Codec, ...] = ("jpeg", "h264")
-    files = {codec: write_file(folder, benchmark, codec, scenes, 1) for codec in codecs}
+    files = {"jpeg": write_file(folder, benchmark, "jpeg", scenes, 1)}
+    for group in arguments.packets:
+        name = f"h264, group {group}"
+        files[name] = write_file(folder, benchmark, "h264", scenes, 1, group)
     images = arguments.frames * arguments.episodes * 3
-    for codec, path in files.items():
-        print(f"{codec}: {path.stat().st_size / images:,.0f} bytes an image")
+    for name, path in files.items():
+        print(f"{name}: {path.stat().st_size / images:,.0f} bytes an image")
 
     def loader(path: Path, workers: int) -> Loader:
         settings = LoaderSettings(workers=workers, threads=2, batches_ahead=2, image_memory_bytes=0)
@@ -204,10 +213,10 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
         seeking.reader = VideoReader(seeking.index, HORIZON, benchmark.robot.action_width)
         seeking.reader.folder = videos
         variants[f"mp4, group {group}, 2 threads"] = seeking
-    for codec, path in files.items():
-        variants[f"{codec}, 2 threads"] = loader(path, 0)
+    for name, path in files.items():
+        variants[f"{name}, 2 threads"] = loader(path, 0)
         for count in arguments.processes:
-            variants[f"{codec}, {count} processes"] = loader(path, count)
+            variants[f"{name}, {count} processes"] = loader(path, count)
     report(variants, arguments)
 
 
@@ -278,6 +287,7 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=3)
     parser.add_argument("--frames", type=int, default=240, help="of an episode")
     parser.add_argument("--groups", type=int, nargs="+", default=[15, 250], help="of the mp4 files")
+    parser.add_argument("--packets", type=int, nargs="+", default=[4], help="groups of h264 files")
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--terabyte", action="store_true", help="time the first batch instead")
     arguments = parser.parse_args()

@@ -21,6 +21,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import VideoReformatter
 
 from hearth.core.errors import DataError
+from hearth.data.conversion import reformat
 from hearth.data.images import decode_jpeg, encode_jpeg
 
 Codec = Literal["jpeg", "h264"]
@@ -98,11 +99,16 @@ class H264Decoder:
         decoder.flags |= Flags.low_delay
         self._decoder, self._reformatter = decoder, VideoReformatter()
 
-    def decode(self, pieces: Sequence[bytes | memoryview], wanted: Sequence[int]) -> np.ndarray:
+    def decode(
+        self,
+        pieces: Sequence[bytes | memoryview],
+        wanted: Sequence[int],
+        into: np.ndarray | None = None,
+    ) -> np.ndarray:
         """uint8[n, h, w, 3] of the `wanted` places (ascending) among pieces that begin at a key.
 
         Raises:
-            DataError: the packets do not decode to one frame each.
+            DataError: the packets do not decode to one frame each, or not to those of `into`.
         """
         try:
             frames: list[av.VideoFrame] = []
@@ -116,35 +122,55 @@ class H264Decoder:
             raise DataError(f"h264 packets cannot be decoded: {error}") from error
         if len(frames) != len(pieces):
             raise DataError(f"{len(pieces)} h264 packets decode to {len(frames)} frames")
-        images = [
-            self._reformatter.reformat(frames[place], format="rgb24").to_ndarray()
-            for place in wanted
-        ]
-        return np.stack(images)
+        if into is None:
+            first = frames[wanted[0]]
+            into = np.empty((len(wanted), first.height, first.width, 3), dtype=np.uint8)
+        for image, place in zip(into, wanted, strict=True):
+            self._copy(frames[place], image)
+        return into
+
+    def _copy(self, frame: av.VideoFrame, image: np.ndarray) -> None:
+        height, width = frame.height, frame.width
+        if (height, width, 3) != image.shape:
+            raise DataError(
+                f"it has {height} x {width} pixels, not {image.shape[0]} x {image.shape[1]}"
+            )
+        plane = reformat(self._reformatter, frame, "rgb24").planes[0]
+        rows = np.frombuffer(plane, np.uint8).reshape(height, plane.line_size)
+        image[:] = rows[:, : 3 * width].reshape(height, width, 3)
 
 
 _local = threading.local()
 
 
 def decode_pieces(
-    codec: str, pieces: Sequence[bytes | memoryview], wanted: Sequence[int]
+    codec: str,
+    pieces: Sequence[bytes | memoryview],
+    wanted: Sequence[int],
+    into: np.ndarray | None = None,
 ) -> np.ndarray:
     """Decode the `wanted` places (ascending) of pieces that begin at a key slot.
+
+    Args:
+        into: uint8[len(wanted), h, w, 3] to hold the images, each in one piece; None: a new array.
 
     Returns:
         uint8[len(wanted), h, w, 3]. Any thread may call; each keeps a decoder of its own.
 
     Raises:
-        DataError: the pieces are damaged, or of an unknown codec.
+        DataError: the pieces are damaged, of an unknown codec, or not of the size of `into`.
     """
     if codec == "jpeg":
         try:
-            images = [decode_jpeg(bytes(pieces[place])) for place in wanted]
-            return images[0][None] if len(images) == 1 else np.stack(images)
+            if into is None:
+                return np.stack([decode_jpeg(pieces[place]) for place in wanted])
+            for image, place in zip(into, wanted, strict=True):
+                decode_jpeg(pieces[place], image)
+            return into
         except ValueError as error:
             raise DataError(f"a JPEG cannot be decoded: {error}") from error
     if codec == "h264":
         if not hasattr(_local, "decoder"):
             _local.decoder = H264Decoder()
-        return _local.decoder.decode(pieces, wanted)
+        return _local.decoder.decode(pieces, wanted, into)
     raise DataError(f"unknown codec '{codec}'; valid: h264, jpeg")

@@ -12,6 +12,13 @@ from hearth.data.resize import resize_with_padding
 _FILTER = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 
 
+def reformat(
+    reformatter: VideoReformatter, frame: av.VideoFrame, pixel_format: str
+) -> av.VideoFrame:
+    """The frame in another pixel format. In one thread: slices of small frames only wait."""
+    return reformatter.reformat(frame, format=pixel_format, threads=1)
+
+
 class FrameConverter:
     """Scales frames to `size` x `size` pixels, the longer side fitting, the rest black.
 
@@ -30,11 +37,13 @@ class FrameConverter:
 
     def convert(self, frame: av.VideoFrame) -> av.VideoFrame:
         if frame.height == frame.width == self.size:
-            return self._reformatter.reformat(frame, format=self.pixel_format)
+            return reformat(self._reformatter, frame, self.pixel_format)
         if frame.height == frame.width:
             return self._reformatter.reformat(
-                frame, self.size, self.size, self.pixel_format, interpolation=_FILTER
+                frame, self.size, self.size, self.pixel_format, interpolation=_FILTER, threads=1
             )
-        image = self._reformatter.reformat(frame, format="rgb24").to_ndarray()
+        image = reformat(self._reformatter, frame, "rgb24").to_ndarray()
         padded = np.ascontiguousarray(resize_with_padding(image, self.size))
-        return av.VideoFrame.from_ndarray(padded, "rgb24").reformat(format=self.pixel_format)
+        return reformat(
+            VideoReformatter(), av.VideoFrame.from_ndarray(padded, "rgb24"), self.pixel_format
+        )

@@ -36,7 +36,11 @@ class Blob:
 
 
 def decode_slots(
-    read: Callable[[int, int], bytes], blob: Blob, start: int, wanted: np.ndarray
+    read: Callable[[int, int], bytes],
+    blob: Blob,
+    start: int,
+    wanted: np.ndarray,
+    into: np.ndarray | None = None,
 ) -> np.ndarray:
     """Decode images of one group of pictures.
 
@@ -45,12 +49,13 @@ def decode_slots(
         blob: where its pieces lie.
         start: a slot whose piece decodes by itself; for JPEG `wanted[0]`.
         wanted: int[n], the slots from `start` on, ascending.
+        into: uint8[n, h, w, 3] to hold the images, each in one piece; None: a new array.
 
     Returns:
         uint8[n, h, w, 3].
 
     Raises:
-        DataError: the offsets or the pieces are damaged.
+        DataError: the offsets or the pieces are damaged, or not of the size of `into`.
     """
     count = int(wanted[-1]) - start + 1
     # Plain integers: NumPy's calls would cost more than decoding a small image.
@@ -60,7 +65,7 @@ def decode_slots(
         raise DataError("its offsets are damaged")
     content = memoryview(read(blob.content + first, last - first))
     pieces = [content[low - first : high - first] for low, high in pairwise(offsets)]
-    return decode_pieces(blob.codec, pieces, (wanted - start).tolist())
+    return decode_pieces(blob.codec, pieces, (wanted - start).tolist(), into)
 
 
 class FrameReader:

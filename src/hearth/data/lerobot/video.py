@@ -170,4 +170,4 @@ def decode_images(span: VideoSpan, every: int = 1) -> Iterator[np.ndarray]:
     # One reformatter for all frames: a new one per frame costs five times the decoding.
     reformatter = VideoReformatter()
     for frame in decode_span(span, every):
-        yield reformatter.reformat(frame, format="rgb24").to_ndarray()
+        yield reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()

@@ -7,13 +7,15 @@ import signal
 import sys
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, partial
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import grain
 import numpy as np
 from absl import flags
+from grain.experimental import DatasetOptions, WithOptionsIterDataset
 
 from hearth.benchmark import Benchmark
 from hearth.core.actions import to_delta
@@ -24,9 +26,17 @@ from hearth.core.statistics import Statistics
 from hearth.data.index import make_index
 from hearth.data.loader.order import SampleOrder
 from hearth.data.loader.reading import KeptImages, SampleReader
+from hearth.data.loader.shared import Borrower, Lender, Loan
 
 Batch = dict[str, Any]
 Tokenize = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+Allocate = Callable[[tuple[int, ...]], np.ndarray]
+# Arrays but images go through a pipe up to this: memory of their own costs more than copying.
+_SHARED_BYTES = 2**20
+
+
+def _own_memory(shape: tuple[int, ...]) -> np.ndarray:
+    return np.empty(shape, dtype=np.uint8)
 
 
 class Loader:
@@ -117,8 +127,11 @@ class Loader:
         first = step * self.batch_size + self.host * share
         return self._order.samples(np.arange(first, first + share, dtype=np.int64))
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int, allocate: Allocate = _own_memory) -> Batch:
         """The batch of a step; the same for the same files, seed and step, in any order of calls.
+
+        Args:
+            allocate: memory for the images of a camera, uint8 of a shape.
 
         Raises:
             DataError: an image cannot be decoded, or a file changed.
@@ -129,7 +142,7 @@ class Loader:
         places, _ = self.index.locate(samples)
         mask = np.arange(self.horizon) < inside[:, None]
         batch = {
-            "images": self._images(samples),
+            "images": self._images(samples, allocate),
             "state": self.statistics.normalise_state(state),
             "actions": self.statistics.normalise_actions(delta),
             "action_mask": mask if self.settings.mask_padding else np.ones_like(mask),
@@ -140,12 +153,16 @@ class Loader:
             batch["fast_tokens"], batch["fast_token_mask"] = self.tokenize(delta)
         return batch
 
-    def _images(self, samples: np.ndarray) -> dict[str, np.ndarray]:
+    def _images(self, samples: np.ndarray, allocate: Allocate) -> dict[str, np.ndarray]:
         """uint8[B, h, w, 3] of each camera, from memory where they all fit."""
-        take = [images.take for images in self._kept] or [
-            partial(self.reader.images, number) for number in range(len(self.index.cameras))
-        ]
-        return {name: read(samples) for name, read in zip(self.index.cameras, take, strict=True)}
+        cameras, size = self.index.cameras, self.index.image_size
+        if self._kept:
+            kept = zip(cameras, self._kept, strict=True)
+            return {name: images.take(samples) for name, images in kept}
+        found = {name: allocate((len(samples), size, size, 3)) for name in cameras}
+        for number, images in enumerate(found.values()):
+            self.reader.images(number, samples, images)
+        return found
 
     def __iter__(self) -> Generator[Batch]:
         """Yield the batches of `start`, `start + 1`... without end, read ahead as set.
@@ -154,7 +171,7 @@ class Loader:
             DataError: as `batch`; or a loading process ended.
         """
         own = 1 if self.settings.workers else 0
-        batches = iter(_pipeline(self, self.start + own))
+        batches = _Borrowed(iter(_pipeline(self, self.start + own)), Borrower())
         try:
             if own:
                 # Processes take seconds to start: meanwhile the first batch is made here.
@@ -165,7 +182,7 @@ class Loader:
             while True:
                 yield _next(batches)
         finally:
-            batches.close()
+            batches.source.close()
 
 
 class _Steps:
@@ -178,7 +195,19 @@ class _Steps:
         return sys.maxsize - self._start
 
     def __getitem__(self, index: int) -> Batch:
-        return self._loader.batch(self._start + index)
+        if not self._loader.settings.workers or sys.platform != "linux":
+            return self._loader.batch(self._start + index)
+        try:
+            # Images are decoded where the trainer reads them.
+            batch = self._loader.batch(self._start + index, self._lender.allocate)
+        except BaseException:
+            self._lender.take_back()
+            raise
+        return {**batch, "images": dict(zip(batch["images"], self._lender.lend(), strict=True))}
+
+    @cached_property
+    def _lender(self) -> Lender:
+        return Lender()
 
 
 def _pipeline(loader: Loader, start: int) -> grain.IterDataset:
@@ -188,15 +217,15 @@ def _pipeline(loader: Loader, start: int) -> grain.IterDataset:
     flags.FLAGS.mark_as_parsed()
     threads = 0 if settings.workers else settings.threads
     ahead = 0 if settings.workers else max(threads, settings.batches_ahead)
-    return (
-        grain.MapDataset.source(_Steps(loader, start))
-        .to_iter_dataset(grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead))
-        .mp_prefetch(
-            grain.MultiprocessingOptions(
-                num_workers=settings.workers, per_worker_buffer_size=settings.batches_ahead
-            ),
-            worker_init_fn=_start_worker,
-        )
+    batches = grain.MapDataset.source(_Steps(loader, start)).to_iter_dataset(
+        grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead)
+    )
+    options = DatasetOptions(min_shm_size=_SHARED_BYTES)
+    return WithOptionsIterDataset(batches, options).mp_prefetch(
+        grain.MultiprocessingOptions(
+            num_workers=settings.workers, per_worker_buffer_size=settings.batches_ahead
+        ),
+        worker_init_fn=_start_worker,
     )
 
 
@@ -212,18 +241,26 @@ def _start_worker(number: int, count: int) -> None:
         signal.signal(ignored, signal.SIG_IGN)
 
 
-def _next(batches: grain.DatasetIterator) -> Batch:
+@dataclass
+class _Borrowed:
+    """Batches of loading processes, and the memory that is shared with these."""
+
+    source: grain.DatasetIterator
+    borrower: Borrower
+
+
+def _next(batches: _Borrowed) -> Batch:
     try:
-        return _plain(next(batches))
-    except RuntimeError as error:
+        return _plain(next(batches.source), batches.borrower)
+    except (RuntimeError, OSError) as error:
         raise DataError(
-            f"a loading process ended ({error}): out of memory, or of shared memory in /dev/shm; "
-            "fewer loader.workers or a smaller loader.batches_ahead need less"
+            f"a loading process ended ({error}): out of memory?; fewer loader.workers or a smaller "
+            "loader.batches_ahead need less"
         ) from error
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, borrower: Borrower) -> Any:
     """Arrays in shared memory as plain arrays, which keep that memory as long as they live."""
     if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    return np.asarray(value)
+        return {name: _plain(item, borrower) for name, item in value.items()}
+    return borrower.open(value) if isinstance(value, Loan) else np.asarray(value)

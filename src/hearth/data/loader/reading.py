@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any
 
 import numpy as np
 
@@ -116,21 +115,24 @@ class SampleReader:
             stages[number] = int.from_bytes(content, "little", signed=True)
         return chunks, inside, states, stages
 
-    def images(self, camera: int, samples: np.ndarray) -> np.ndarray:
+    def images(
+        self, camera: int, samples: np.ndarray, into: np.ndarray | None = None
+    ) -> np.ndarray:
         """uint8[n, s, s, 3] of one camera.
 
         Args:
             camera: its place among the index's cameras.
+            into: uint8[n, s, s, 3] to decode into; None: a new array.
 
         Raises:
             DataError: an image cannot be decoded, naming episode and image; or a file changed.
         """
         size = self.index.image_size
-        images = np.empty((len(samples), size, size, 3), dtype=np.uint8)
+        images = np.empty((len(samples), size, size, 3), np.uint8) if into is None else into
         places, slots = self.index.locate(samples)
         for number, (place, slot) in enumerate(zip(places.tolist(), slots.tolist(), strict=True)):
             try:
-                images[number] = self._image(self.index.episodes[place], camera, slot)
+                self._decode(place, camera, slot, images[number : number + 1])
             except (DataError, ValueError) as error:
                 raise DataError(
                     f"{self.index.where(place)}: image {slot} of camera "
@@ -138,7 +140,8 @@ class SampleReader:
                 ) from error
         return images
 
-    def _image(self, record: Any, camera: int, slot: int) -> np.ndarray:
+    def _decode(self, place: int, camera: int, slot: int, into: np.ndarray) -> None:
+        record = self.index.episodes[place]
         file, frames = self._files[record["file"]], record["frames"][camera]
         start = slot
         if frames["keys"]:
@@ -150,13 +153,7 @@ class SampleReader:
         content, size = int(frames["content"]), int(frames["size"])
         count = int(record["images"])
         blob = Blob(CODECS[frames["codec"]], content, size, int(frames["offsets"]), count, None)
-        image = decode_slots(file.read, blob, start, np.array([slot]))[0]
-        if image.shape != (self.index.image_size, self.index.image_size, 3):
-            raise DataError(
-                f"it has {image.shape[0]} x {image.shape[1]} pixels, not "
-                f"{self.index.image_size} x {self.index.image_size}"
-            )
-        return image
+        decode_slots(file.read, blob, start, np.array([slot]), into)
 
 
 class KeptImages:

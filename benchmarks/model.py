@@ -4,11 +4,11 @@
     python benchmarks/model.py [--preset pi05] [--batch 16] [--rounds 10] [--peak-tflops 989]
 
 The first allocates nothing and needs no accelerator: parameters, operations of a training sample
-and of a chunk, bytes over eight devices, seconds to trace, lower and compile the sharded step and the
-sampling, and the memory that XLA plans for them. The second runs the training step and the sampling of chunks. Both set hearth's defaults beside the public
-implementation's choices (trained vision, every activation recomputed, a loss over 32 dimensions)
-in the same run. Utilisation is that of the operations which the model needs; what is recomputed for
-memory is shown beside it.
+and of a chunk, bytes over eight devices, seconds to trace, lower and compile the sharded step and
+the sampling, and the memory that XLA plans for them. The second runs the training step and the
+sampling of chunks. Both set hearth's defaults beside the public implementation's choices (trained
+vision, every activation recomputed, a loss over 32 dimensions) in the same run. Utilisation is that
+of the operations which the model needs; what is recomputed for memory is shown beside it.
 """
 
 from __future__ import annotations

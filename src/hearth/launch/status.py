@@ -107,11 +107,17 @@ def _data(settings: Settings, tasks: Sequence[str]) -> list[Line]:
         "demonstrations": [results.demonstrations(task) for task in tasks],
         "prepare": [results.prepared(task) for task in tasks],
         "statistics": [*map(results.task_statistics, tasks), results.statistics],
-        "tokenizer": [results.tokenizer],
+        "tokenizer": [],
     }
     if settings.demonstrations is None:
         del markers["demonstrations"]
-    if not any(settings.for_run(run).uses_tokenizer for run in settings.run_names):
+    for run in settings.run_names:
+        own = Results.of_run(settings, run)
+        if own.statistics not in markers["statistics"]:
+            markers["statistics"].append(own.statistics)
+        if settings.for_run(run).uses_tokenizer and own.tokenizer not in markers["tokenizer"]:
+            markers["tokenizer"].append(own.tokenizer)
+    if not markers["tokenizer"]:
         del markers["tokenizer"]
     lines = []
     for stage, paths in markers.items():

@@ -227,7 +227,7 @@ def _write_results(
         statistics=job.statistics,
         parameters=parameters,
         provenance=provenance,
-        tokenizer=tokenizer_for(job.settings, job.statistics),
+        tokenizer=tokenizer_for(job.settings, job.name, job.statistics),
     )
     marker = {
         "run": job.name,

@@ -8,12 +8,16 @@ import random
 import shutil
 import signal
 import subprocess
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import yaml
 
+from hearth.benchmark import experiment_benchmark
+from hearth.core.settings import load_settings
+from hearth.launch.status import status
 from tests.cluster.slurm import Slurm, wait_for
 from tests.workflow.conftest import BIN, CONFIG, ROOT, TASK
 
@@ -24,8 +28,18 @@ STEPS = 40
 
 @dataclass
 class Workflow:
+    """The smallest experiment on the cluster.
+
+    Attributes:
+        folder: where Snakemake runs.
+        slurm: the cluster.
+        seen: (stage, name) -> the largest numbers of running and queued jobs that `hearth status`
+            would have shown while the whole workflow ran.
+    """
+
     folder: Path
     slurm: Slurm
+    seen: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
 
     @property
     def results(self) -> Path:
@@ -49,6 +63,17 @@ class Workflow:
             command, cwd=self.folder, capture_output=True, text=True, timeout=1500, check=False
         )
 
+    def watch(self) -> None:
+        """Look at the experiment as `hearth status` does."""
+        settings = load_settings(
+            self.folder / "config.yaml", [f"results={self.folder / 'results'}"]
+        )
+        for line in status(settings, experiment_benchmark(settings), [TASK]):
+            most = self.seen.get((line.stage, line.name), (0, 0))
+            self.seen[line.stage, line.name] = (
+                max(most[0], line.running), max(most[1], line.queued)
+            )  # fmt: skip
+
     def scores(self) -> dict[str, bytes]:
         """The files that say how well the policies did."""
         paths = [self.results / "leaderboard/leaderboard.csv"]
@@ -71,8 +96,14 @@ class Workflow:
 def workflow(tmp_path_factory: pytest.TempPathFactory, slurm: Slurm) -> Workflow:
     made = Workflow(tmp_path_factory.mktemp("workflow"), slurm)
     (made.folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
-    done = made.snakemake()
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]
+    log = made.folder / "snakemake.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(made.command(), cwd=made.folder, stdout=output, stderr=output)
+    deadline = time.monotonic() + 1500
+    while process.poll() is None and time.monotonic() < deadline:
+        made.watch()
+        time.sleep(1.0)
+    assert process.returncode == 0, log.read_text()[-8000:]
     return made
 
 
@@ -91,6 +122,14 @@ def test_the_leaderboard_comes_out_of_the_cluster(workflow: Workflow) -> None:
     assert {"rtx"} <= {job[1] for job in evaluate}
     assert {job[1] for job in short} == {"cpu"}, "no CPU stage holds a GPU"
     assert len(short) == 4, "demonstrations, prepare and twice statistics"
+
+
+def test_the_status_counts_the_jobs_of_every_stage(workflow: Workflow) -> None:
+    seen = workflow.seen
+    for stage in ("demonstrations", "prepare", "statistics"):
+        assert seen[stage, ""] in ((1, 0), (1, 1)), f"{stage}: one job at a time, {seen}"
+        assert seen[stage, TASK][0] == 1, f"{stage}: it works on the task, {seen}"
+    assert seen["train", "main"][0] == seen["evaluate", "trained " + TASK][0] == 1, seen
 
 
 def test_a_second_run_with_the_installed_profile_has_nothing_to_do(

@@ -13,8 +13,8 @@ from hearth.core.files import write_json
 from hearth.core.results import Results
 from hearth.core.settings import Settings, validate_settings
 from hearth.evaluation import identity
+from hearth.launch.names import job_name
 from hearth.launch.status import status
-from hearth.launch.units import job_name
 
 TASK = "turning_on_radio"
 

@@ -16,12 +16,14 @@ import pytest
 import yaml
 
 from hearth.benchmark import experiment_benchmark
-from hearth.core.settings import load_settings
+from hearth.core.settings import Settings, load_settings
 from hearth.launch.status import status
+from hearth.launch.usage import usage
 from tests.cluster.slurm import Slurm, wait_for
 from tests.workflow.conftest import BIN, CONFIG, ROOT, TASK
 
-pytestmark = pytest.mark.cluster
+# One worker runs all of these: they share an experiment.
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("workflow")]
 
 STEPS = 40
 
@@ -63,11 +65,12 @@ class Workflow:
             command, cwd=self.folder, capture_output=True, text=True, timeout=1500, check=False
         )
 
+    def settings(self) -> Settings:
+        return load_settings(self.folder / "config.yaml", [f"results={self.folder / 'results'}"])
+
     def watch(self) -> None:
         """Look at the experiment as `hearth status` does."""
-        settings = load_settings(
-            self.folder / "config.yaml", [f"results={self.folder / 'results'}"]
-        )
+        settings = self.settings()
         for line in status(settings, experiment_benchmark(settings), [TASK]):
             most = self.seen.get((line.stage, line.name), (0, 0))
             self.seen[line.stage, line.name] = (
@@ -130,6 +133,31 @@ def test_the_status_counts_the_jobs_of_every_stage(workflow: Workflow) -> None:
         assert seen[stage, ""] in ((1, 0), (1, 1)), f"{stage}: one job at a time, {seen}"
         assert seen[stage, TASK][0] == 1, f"{stage}: it works on the task, {seen}"
     assert seen["train", "main"][0] == seen["evaluate", "trained " + TASK][0] == 1, seen
+
+
+def test_the_usage_of_every_rule_is_told(workflow: Workflow) -> None:
+    settings = workflow.settings()
+    found = {item.rule: item for item in usage(settings, "now-1days")}
+    short = {"demonstrations", "prepare", "task_statistics", "statistics"}
+    assert found.keys() == short | {"train", "evaluate"}
+    assert found["prepare"].memory == 32000 * 2**20 and found["prepare"].longest.cpus == 2
+    for rule, item in found.items():
+        assert item.states == {"COMPLETED": len(item.jobs)}, rule
+        assert item.most_memory is not None and 20e6 < item.most_memory < 4e9, rule
+        assert item.longest.limit_seconds and 0 < item.longest.seconds < item.longest.limit_seconds
+    # Training holds the interpreter, JAX and the network; statistics little more than numpy.
+    sizes = {rule: item.most_memory or 0 for rule, item in found.items()}
+    assert sizes["train"] > sizes["statistics"]
+    command = [
+        str(BIN / "hearth"),
+        "cluster",
+        "usage",
+        "--config",
+        str(workflow.folder / "config.yaml"),
+    ]
+    command += ["--set", f"results={workflow.folder / 'results'}"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "mem_mb asked" in shown and "32000" in shown and "completed" in shown
 
 
 def test_a_second_run_with_the_installed_profile_has_nothing_to_do(

@@ -40,12 +40,18 @@ def _check(options: argparse.Namespace) -> int:
         profile = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
         raise SettingsError(f"profile {path} cannot be read: {error}") from error
+    if not isinstance(profile, dict):
+        raise SettingsError(f"profile {path} holds no entries: {profile!r}")
     problems = profile_problems(profile)
     for problem in problems:
         print(problem)
     for remark in remarks(profile):
         print(f"note: {remark}")
-    print(f"{path}: {len(problems)} problems" if problems else f"{path}: fits this cluster")
+    print(
+        f"{path}: {len(problems)} problem{'s' * (len(problems) > 1)}"
+        if problems
+        else f"{path}: fits this cluster"
+    )
     return 1 if problems else 0
 
 

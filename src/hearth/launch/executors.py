@@ -62,7 +62,7 @@ def sbatch_parameters(name: str, resources: JobResources, nice: int = 0) -> dict
     """
     extra: dict[str, Any] = {"nice": nice} if nice else {}
     extra["requeue" if resources.requeue else "no-requeue"] = True
-    extra.update(_options(resources.extra))
+    extra.update(options_of(resources.extra))
     parameters: dict[str, Any] = {
         "job_name": name,
         "time": resources.minutes,
@@ -87,8 +87,12 @@ def sbatch_parameters(name: str, resources: JobResources, nice: int = 0) -> dict
     return parameters
 
 
-def _options(text: str) -> dict[str, Any]:
-    """Options as on sbatch's command line: "--mail-type=END --exclusive"."""
+def options_of(text: str) -> dict[str, Any]:
+    """Options as on sbatch's command line: "--mail-type=END --exclusive".
+
+    Raises:
+        LaunchError: something else than options, each in one word.
+    """
     options: dict[str, Any] = {}
     for word in shlex.split(text):
         match = re.fullmatch(r"--([a-z][a-z0-9-]*)(?:=(.*))?", word)

@@ -17,6 +17,7 @@ import yaml
 
 from hearth.benchmark import experiment_benchmark
 from hearth.core.settings import Settings, load_settings
+from hearth.launch.names import experiment_key
 from hearth.launch.status import status
 from hearth.launch.usage import usage
 from tests.cluster.slurm import Slurm, wait_for
@@ -116,7 +117,9 @@ def test_the_leaderboard_comes_out_of_the_cluster(workflow: Workflow) -> None:
     assert "INCOMPLETE" not in page
     merged = json.loads((workflow.results / f"evaluation/expert/{TASK}.json").read_text())
     assert merged["complete"] and merged["success_rate"] == 1.0
-    text = workflow.slurm.run("sacct", "-X", "-n", "-P", "-o", "JobName,Partition,State,AllocTRES")
+    mine = ("-W", experiment_key(workflow.settings()))
+    fields = ("-o", "JobName,Partition,State,AllocTRES")
+    text = workflow.slurm.run("sacct", "-X", "-n", "-P", *mine, *fields)
     jobs = [line.split("|") for line in text.splitlines()]
     train = [job for job in jobs if "-train-" in job[0]]
     evaluate = [job for job in jobs if "-evaluate-trained-" in job[0]]

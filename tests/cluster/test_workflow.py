@@ -252,7 +252,8 @@ def test_two_nodes_learn_what_one_learns(
         path.read_text()[-3000:] for path in run.parents[1].glob("jobs/train-main/*.out")
     )
     assert done.returncode == 0, done.stderr + logs
-    nodes = workflow.slurm.run("sacct", "-X", "-n", "-P", "-o", "JobName,NodeList").split()
+    mine = ("-W", experiment_key(workflow.settings()))
+    nodes = workflow.slurm.run("sacct", "-X", "-n", "-P", *mine, "-o", "JobName,NodeList").split()
     assert any("-train-" in line and line.endswith("|n[1-2]") for line in nodes), nodes
     together = workflow.losses()
     assert together.keys() == alone.keys()

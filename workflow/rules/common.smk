@@ -14,6 +14,7 @@ from hearth.core.own_statistics import measures_anew
 from hearth.core.results import Results
 from hearth.core.settings import freeze_settings, settings_from_workflow
 from hearth.core.selection import select_tasks
+from hearth.launch.names import experiment_key
 from hearth.launch.options import launch_command
 
 try:
@@ -34,6 +35,9 @@ RESULTS = Results.of(SETTINGS)
 COMPILED = os.environ.get(
     "JAX_COMPILATION_CACHE_DIR", RESULTS.compiled(socket.gethostname()).absolute()
 )
+# By this key `hearth status` and `hearth cluster usage` know whose jobs Snakemake's Slurm executor
+# submits: sbatch takes it from here. A site that wants a WCKey of its own finds it untouched.
+os.environ.setdefault("SBATCH_WCKEY", experiment_key(SETTINGS))
 shell.prefix(
     f"set -euo pipefail; export PATH={Path(sys.executable).parent}:$PATH HEARTH_PARENT=$PPID"
     f" GLIBC_TUNABLES=glibc.malloc.hugetlb=1 JAX_COMPILATION_CACHE_DIR='{COMPILED}'; "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,6 +17,7 @@ from hearth.core.selection import select_tasks
 from hearth.core.settings import Settings, freeze_settings
 from hearth.evaluation import identity
 from hearth.evaluation.official_evaluator import facts
+from hearth.launch.names import job_name
 from hearth.launch.plan import ToPlay, longest_shard, shard_counts
 from hearth.launch.server_job import ServerJob, server_job
 from hearth.launch.shards import split
@@ -64,12 +64,6 @@ def frozen(settings: Settings) -> str:
     """The settings file that jobs read: the launcher's own section does not concern them."""
     plain = settings.model_copy(update={"launcher": LauncherSettings()})
     return str(freeze_settings(plain).absolute())
-
-
-def job_name(settings: Settings, *parts: str) -> str:
-    """Two checkouts may have experiments of one name: the folder tells them apart."""
-    place = hash_json(os.path.realpath(Results.of(settings).root))[:8]
-    return "-".join(("hearth", place, *parts))
 
 
 class EvaluationUnit:

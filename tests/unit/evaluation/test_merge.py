@@ -106,14 +106,14 @@ def test_a_policy_that_does_not_exist_yet_merges_to_all_missing(settings):
 def test_ensure_merged_refreshes_incomplete_results_and_keeps_complete_ones(settings):
     made = settings(instances=1)
     results = Results.of(made)
-    ensure_merged(made, "trained", TASK)
+    ensure_merged(made, "trained", [TASK])
     assert read_json(results.incomplete_result("trained", TASK))["counts"]["missing"] == 1
     write_result(made, 301)
-    ensure_merged(made, "trained", TASK)
+    ensure_merged(made, "trained", [TASK])
     assert not results.incomplete_result("trained", TASK).exists()
     assert read_json(results.task_result("trained", TASK))["complete"]
     results.episode("trained", TASK, 301, 0).unlink()
-    ensure_merged(made, "trained", TASK)
+    ensure_merged(made, "trained", [TASK])
     assert read_json(results.task_result("trained", TASK))["complete"]
 
 

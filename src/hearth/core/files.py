@@ -87,14 +87,14 @@ def write_bytes(path: Path | str, content: bytes) -> None:
     with _storing(path):
         handle, temporary = _create(path, private=False)
         try:
-            with open(handle, "wb", buffering=0) as file:
+            with os.fdopen(handle, "wb", buffering=0) as file:
                 left = memoryview(content)
                 while left:
                     left = left[file.write(left) :]
                 # Without it a power cut can leave an empty file under the new name, which a
                 # workflow takes for a result.
                 os.fsync(handle)
-            os.replace(temporary, path)
+            temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -152,7 +152,7 @@ def read_json(path: Path | str) -> Any:
         DataError: the file is missing or is not valid JSON.
     """
     try:
-        with open(path, "rb", buffering=0) as file:
+        with Path(path).open("rb", buffering=0) as file:
             return json.loads(file.read().decode("utf-8"))
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error

@@ -164,7 +164,9 @@ def _hashes(
 
 def _below(results: Results, path: str) -> str | None:
     """Where a file stands below the results root; None if there is none."""
-    return Path(path).relative_to(results.root).as_posix() if os.path.exists(path) else None
+    if not os.access(path, os.F_OK):
+        return None
+    return Path(path).relative_to(results.root).as_posix()
 
 
 def _entry(

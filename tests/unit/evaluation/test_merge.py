@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from evaluation_setup import TASK
 
@@ -93,6 +95,27 @@ def test_impossible_values_are_missing(settings, change):
     made = settings(instances=1)
     write_result(made, 301, **change)
     assert merge_task(made, "trained", TASK)["counts"]["missing"] == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"time": {"normalized_time": float("nan")}}, {"time": {}}, {"time": None},
+        {"normalized_agent_distance": {"base": float("inf")}}, {"normalized_agent_distance": None},
+        {"steps": "many"}, {"success": "yes"}, {"goals": None},
+    ],
+)  # fmt: skip
+def test_values_that_are_no_numbers_make_one_result_missing_and_no_merge_fail(settings, change):
+    made = settings(instances=2)
+    write_result(made, 301)
+    write_result(made, 302)
+    path = Results.of(made).episode("trained", TASK, 301, 0)
+    path.write_text(json.dumps(read_json(path) | change))
+    merged = merge_and_write(made, "trained", TASK)
+    assert merged["counts"]["missing"] == 1 and merged["counts"]["success"] == 1
+    assert "turning_on_radio_301_0.json cannot be read" in merged["episodes"][0]["reason"]
+    benchmark = load_benchmark(made.benchmark)
+    assert identity.missing_episodes(made, benchmark, "trained", TASK) == [(301, 0)], "due again"
 
 
 def test_a_policy_that_does_not_exist_yet_merges_to_all_missing(settings):

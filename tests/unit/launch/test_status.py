@@ -18,6 +18,10 @@ from hearth.launch.names import experiment_key, job_name
 from hearth.launch.status import status
 
 TASK = "turning_on_radio"
+SUCCESS = {
+    "q_score": {"final": 1.0}, "status": "success", "success": True, "steps": 9,
+    "time": {"normalized_time": 1.0}, "normalized_agent_distance": {},
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -39,7 +43,7 @@ def test_every_stage_says_how_far_it_is(settings: Settings) -> None:
     (results.checkpoints("main") / "40").mkdir(parents=True)
     hashes = identity.hashes(settings, benchmark, "expert", TASK)
     first, second, _ = identity.due_episodes(settings, benchmark, "expert")
-    result = {"q_score": {"final": 1.0}, "status": "success", "provenance": hashes}
+    result = {**SUCCESS, "provenance": hashes}
     write_json(results.episode("expert", TASK, *first), result)
     write_json(results.episode("expert", TASK, *second), {**result, "status": "crashed"})
     lines = status(settings, benchmark, [TASK])
@@ -71,7 +75,7 @@ def finish(settings: Settings, task: str, count: int, minutes: int) -> None:
     }
     hashes = identity.hashes(settings, benchmark, "expert", task)
     for key in identity.due_episodes(settings, benchmark, "expert")[:count]:
-        result = {"q_score": {"final": 1.0}, "status": "success", "provenance": hashes | times}
+        result = {**SUCCESS, "provenance": hashes | times}
         write_json(Results.of(settings).episode("expert", task, *key), result)
 
 

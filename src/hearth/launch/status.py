@@ -133,9 +133,7 @@ def _data(
     return lines
 
 
-def _data_rules(
-    settings: Settings, tasks: Sequence[str]
-) -> dict[str, dict[tuple[str, ...], Path]]:
+def _data_rules(settings: Settings, tasks: Sequence[str]) -> dict[str, dict[tuple[str, ...], Path]]:
     """Of each rule of the data: the wildcards of its jobs, and the marker that each leaves."""
     results = Results.of(settings)
     rules: dict[str, dict[tuple[str, ...], Path]] = {

@@ -52,6 +52,7 @@ RESOURCES = ("launcher", *_NAMES, *_LAUNCHER, *(_SERVER + name for name in _NAME
 LAUNCHED = ("train", "finetune", "evaluate")
 RULES = (
     "demonstrations", "dataset_index", "prepare", "task_statistics", "statistics", "tokenizer",
+    "run_statistics", "run_tokenizer",
     *LAUNCHED, "task_groups", "ablations", "leaderboard",
 )  # fmt: skip
 

@@ -43,7 +43,7 @@ $(CLUSTER_STAMP): $(STAMP)
 	@touch $(CLUSTER_STAMP)
 
 test-cluster: $(CLUSTER_STAMP) ## the tests on a real Slurm, which they start in a temporary folder
-	@$(BIN)/pytest -m cluster --timeout 900 tests/cluster
+	@$(BIN)/pytest -m cluster -n 2 --dist loadgroup --timeout 900 tests/cluster
 
 install-profile: ## let `snakemake --profile slurm` find profiles/slurm from any folder
 	@mkdir -p "$(PROFILES)"

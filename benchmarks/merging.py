@@ -23,7 +23,7 @@ from hearth.core.files import read_json
 from hearth.core.results import Results
 from hearth.core.settings import Settings, validate_settings
 from hearth.evaluation import identity
-from hearth.evaluation.merge import merge_and_write
+from hearth.evaluation.merge import merge_all
 from hearth.reporting.tables import write_leaderboard
 
 EVALUATIONS = 10
@@ -120,8 +120,7 @@ def main() -> None:
 
         def merge() -> None:
             for name in names:
-                for task in tasks:
-                    merge_and_write(settings, name, task, benchmark)
+                merge_all(settings, name, tasks, benchmark)
 
         def report() -> None:
             write_leaderboard(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import resource
 import time
 from typing import Any
 
@@ -132,18 +133,22 @@ def _sampler(model: ModelConfig, flow_steps: int, batch: int) -> tuple[Any, tupl
 
 def _print_serving(models: dict[str, ModelConfig], compile_sampling: bool) -> None:
     """A policy server: the weights it holds and, if asked for, what its predictions need."""
-    sizes = ServingSettings().batch_sizes
+    several = ServingSettings().batch_sizes
+    sizes = dict.fromkeys((several[0], several[-1]))
     print(f"\nGB of a serving process, {FLOW_STEPS} Euler steps (limit {SERVING_LIMIT:.0f})")
     for label, model in models.items():
         weights = tree_bytes(NetworkDefinition(model).shapes) / GIGA
         print(f"{label:24}{weights:9.3f} weights", flush=True)
         for size in sizes if compile_sampling else ():
             function, shapes = _sampler(model, FLOW_STEPS, size)
+            began = time.perf_counter()
             memory: Any = jax.jit(function).lower(*shapes).compile().memory_analysis()
+            seconds = time.perf_counter() - began
             temporary = memory.temp_size_in_bytes / GIGA
             whole = (memory.argument_size_in_bytes + memory.output_size_in_bytes) / GIGA + temporary
             print(f"{f'  {size} at once':24}{whole:9.3f} by XLA's plan for a CPU, "
-                  f"{temporary:.3f} of it temporary", flush=True)  # fmt: skip
+                  f"{temporary:.3f} of it temporary; compiled in {seconds:.1f} s"
+                  + " OVER THE LIMIT" * (whole > SERVING_LIMIT), flush=True)  # fmt: skip
 
 
 def _print_memory(model: ModelConfig) -> None:
@@ -160,6 +165,11 @@ def _print_memory(model: ModelConfig) -> None:
         totals = [total + size for total, size in zip(totals, sizes, strict=True)]
         print(f"{name:20}{sizes[0]:16.3f}{sizes[1]:12.3f}")
     print(f"{'total':20}{totals[0]:16.3f}{totals[1]:12.3f}", flush=True)
+
+
+def _peak() -> int:
+    """The most memory that this process has held, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _bytes_of_one_device(tree: Any, mesh: Any) -> int:
@@ -185,11 +195,14 @@ def _print_lowering(model: ModelConfig, compile_step: bool) -> None:
     print(f"\nthe whole step on {DEVICES} virtual CPU devices: {whole:.3f} TFLOP a sample")
     print(f"traced and lowered in {seconds:.1f} s")
     if not compile_step:
-        print("not compiled (--compile)")
+        print("not compiled (--no-compile)")
         return
-    began = time.perf_counter()
+    began, busy = time.perf_counter(), time.process_time()
     memory = lowered.compile().memory_analysis()
-    print(f"compiled in {time.perf_counter() - began:.1f} s")
+    print(
+        f"compiled in {time.perf_counter() - began:.1f} s, {time.process_time() - busy:.1f} s of "
+        f"processor time; this process took {_peak() / GIGA:.1f} GB at most"
+    )
     print(
         f"a device by XLA's plan: arguments {memory.argument_size_in_bytes / GIGA:.2f} GB, "
         f"temporary {memory.temp_size_in_bytes / GIGA:.2f} GB"

@@ -5,13 +5,12 @@ Part of `serving_soak.py`; the test suite sends a short form of the same.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import os
 import random
+import socket
 import struct
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgpack
 
@@ -20,7 +19,21 @@ HANDSHAKE = (
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 _TEXT, _BINARY = 1, 2
+_CLOSING = 8
 _ANSWER_SECONDS = 600.0  # as long as evaluators wait
+_OTHER_ARRAYS = tuple(
+    {b"__ndarray__": True, b"data": data, b"dtype": dtype, b"shape": shape}
+    for dtype, shape, data in (
+        ("<f4", [2], b"\x00\x00\xc0\x7f\x00\x00\x80\x7f"), ("<f8", [], bytes(8)), ("<f4", [0], b""),
+        ("|u1", [4, 4, 3], bytes(48)), ("|u1", [64, 64, 2], bytes(8192)), ("|b1", [1], b"\x07"),
+        ("<i8", [1], b"\xff" * 8), ("<i8", [1], b"\xff" * 7 + b"\x7f"), ("<i8", [2], bytes(16)),
+        ("<U1", [1], b"x\x00\x00\x00"), ("|S2", [1], b"ab"), ("|u1", [1] * 8, b"\x01"),
+        ("|u1", [0, 64, 3], b""), ("<f4", [64, 64, 3], bytes(49152)),
+        ("|u1", [1, 2000, 3], bytes(6000)),
+    )
+)  # fmt: skip
+_NO_TEXT = b"a text frame was sent"  # how the server refuses one
+_RESET = b"\x81\xa5reset\xc3"
 _VALUES = (
     None, True, -1, 2**63, 1e308, "", "text", b"bytes", [], {}, [[]], {"reset": 1}, "\udcff",
 )  # fmt: skip
@@ -38,6 +51,10 @@ def websocket_frame(payload: bytes, head: int = 0x80 | _BINARY, length: int | No
     return header + bytes(4) + payload  # a mask of zeros leaves the payload as it is
 
 
+_GOODBYE = websocket_frame(b"goodbye", 0x80 | _TEXT)
+_CLOSE = websocket_frame(b"\x03\xe8", 0x80 | _CLOSING)
+
+
 def _array(source: random.Random) -> dict[bytes, object]:
     """An array map of which at least one part is wrong."""
     array: dict[bytes, object] = {
@@ -46,7 +63,7 @@ def _array(source: random.Random) -> dict[bytes, object]:
     wrong = {
         b"dtype": ["|O", "<c8", "|V8", "<f4,<f4", "(2,)<f4", "<U2", "nonsense", 4, None, "<m8[s]"],
         b"shape": [[3], [-1], [2.0], "2", None, [2**62, 4], [1] * 40, [[2]], [True, 2], [0, 2**63]],
-        b"data": ["text", None, 8, [0], b"", os.urandom(7)],
+        b"data": ["text", None, 8, [0], b"", b"seven B"],
     }
     part = source.choice(list(wrong))
     array[part] = source.choice(wrong[part])
@@ -63,7 +80,7 @@ class MalformedFrames:
     """An endless supply of malformed input, the same for the same seed.
 
     Every kind is a function that returns the bytes to send after the handshake, or instead of it
-    (`before_handshake`).
+    (`before_handshake`); some inputs are cut off in the middle of a frame that was in order.
     """
 
     def __init__(self, valid: bytes, keys: list[str], seed: int) -> None:
@@ -74,15 +91,26 @@ class MalformedFrames:
             seed: of the choices.
         """
         self._valid, self._keys, self._random = valid, keys, random.Random(seed)
+        self._observation: dict[str, object] = msgpack.unpackb(valid, strict_map_key=False)
         self._kinds: list[Callable[[], bytes]] = [
             self.random_bytes, self.damaged, self.truncated, self.wrong_value, self.wrong_arrays,
             self.wrong_observation, self.hostile_lengths, self.deep, self.text, self.protocol,
         ]  # fmt: skip
+        self._opening = HANDSHAKE, HANDSHAKE + websocket_frame(_RESET)
+        # Names, types and lengths stand at both ends; other pixels are no malformed input.
+        size = len(valid)
+        self._ends = [*range(min(120, size)), *range(max(size - 100, 0), size)]
 
     def next(self) -> tuple[str, bytes]:
-        """The name of a kind, and what to send."""
+        """The name of a kind, and what to send; every other input comes within an episode."""
+        if self._random.random() < 0.05:
+            return "before_handshake", self.before_handshake()
         kind = self._random.choice(self._kinds)
-        return kind.__name__, kind()
+        opening = self._random.choice(self._opening)
+        if self._random.random() < 0.02:
+            data = websocket_frame(self._valid)
+            return "cut_off", opening + data[: self._random.randrange(len(data))]
+        return kind.__name__, opening + kind()
 
     def before_handshake(self) -> bytes:
         """Bytes that are no websocket handshake."""
@@ -97,10 +125,8 @@ class MalformedFrames:
 
     def damaged(self) -> bytes:
         frame = bytearray(self._valid)
-        # Names, types and lengths stand at both ends; other pixels are no malformed input.
-        ends = [*range(min(120, len(frame))), *range(-min(100, len(frame)), 0)]
         for _ in range(self._random.randint(1, 6)):
-            frame[self._random.choice(ends)] = self._random.randrange(256)
+            frame[self._random.choice(self._ends)] = self._random.randrange(256)
         return websocket_frame(bytes(frame))
 
     def truncated(self) -> bytes:
@@ -116,8 +142,14 @@ class MalformedFrames:
         )
 
     def wrong_observation(self) -> bytes:
-        value = {key: self._random.choice(_VALUES) for key in self._keys}
-        value["__action_chunk_size__"] = self._random.choice(_VALUES)
+        """An observation of which some entries are something else, or are not there."""
+        value = dict(self._observation)
+        for key in self._random.sample(self._keys, self._random.randint(1, len(self._keys))):
+            value[key] = self._random.choice(self._random.choice([_VALUES, _OTHER_ARRAYS]))
+            if self._random.random() < 0.2:
+                del value[key]
+        if self._random.random() < 0.3:
+            value["__action_chunk_size__"] = self._random.choice(_VALUES)
         return websocket_frame(_packed(value))
 
     def hostile_lengths(self) -> bytes:
@@ -150,31 +182,71 @@ class MalformedFrames:
         return self._random.randbytes(self._random.randint(0, most))
 
 
-async def send_malformed(port: int, frames: MalformedFrames, count: int) -> Counter[str]:
-    """Send so many, a connection each; returns how often the server ended it, by kind.
+def send_malformed(port: int, frames: MalformedFrames, count: int) -> Counter[tuple[str, str]]:
+    """Send so many, a connection each; returns how often each kind came to which end.
+
+    The server must have read an input before the client leaves, or nothing was tried: every input
+    is followed by a text frame, which no policy server takes, and the client waits to be refused
+    for the one or the other. Its ends:
+
+        refused: a text frame named the error.
+        taken: it still was an observation or a reset; the refusal is of the text frame after it.
+        closed: the server closed without a word, as for what breaks the websocket protocol.
+        left: the client was gone first, in the middle of a frame.
 
     Raises:
         TimeoutError: the server neither answered nor closed.
         ConnectionRefusedError: the server is gone.
     """
-    ended: Counter[str] = Counter()
-    for number in range(count):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                if number % 20 == 0:
-                    kind, data = "before_handshake", frames.before_handshake()
-                else:
-                    kind, data = frames.next()
-                    data = HANDSHAKE + data
-                # The client says goodbye at once, so that input the server accepts ends as well.
-                writer.write(data + websocket_frame(b"\x03\xe8", 0x88))
-                if kind == "before_handshake":
-                    writer.write_eof()
-                with contextlib.suppress(ConnectionError):
-                    while await reader.read(2**16):
-                        pass
-            ended[kind] += 1
-        finally:
-            writer.close()
-    return ended
+    ends: Counter[tuple[str, str]] = Counter()
+    for _ in range(count):
+        kind, data = frames.next()
+        ends[kind, _exchange(port, kind, data)] += 1
+    return ends
+
+
+def _exchange(port: int, kind: str, data: bytes) -> str:
+    """Send one input over a connection of its own; returns its end, see `send_malformed`."""
+    with socket.create_connection(("127.0.0.1", port), _ANSWER_SECONDS) as connection:
+        if kind == "cut_off":
+            linger = struct.pack("ii", 1, 0)  # closing resets the connection
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            connection.sendall(data)
+            connection.recv(1)  # it is open
+            return "left"
+        end, greeted = "closed", kind == "before_handshake"
+        # A server that closes at once resets what still comes.
+        with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+            connection.sendall(data)
+            if kind == "before_handshake":
+                connection.shutdown(socket.SHUT_WR)
+            for opcode, text in _answers(connection):
+                # The server reads no more than two frames ahead, so the last one waits its turn.
+                if not greeted:
+                    connection.sendall(_GOODBYE)
+                    greeted = True
+                if opcode == _TEXT:
+                    end = "taken" if _NO_TEXT in text and kind != "text" else "refused"
+                if opcode == _CLOSING and kind != "before_handshake":
+                    connection.sendall(_CLOSE)
+        return end
+
+
+def _answers(connection: socket.socket) -> Iterator[tuple[int, bytes]]:
+    """Kind and content of the frames after the handshake, until the connection ends."""
+    received, at = b"", None
+    while chunk := connection.recv(2**16):
+        received += chunk
+        if at is None:
+            end = received.find(b"\r\n\r\n")
+            at = None if end < 0 or not received.startswith(b"HTTP/1.1 101 ") else end + 4
+        while at is not None and len(received) >= at + 2:
+            size, header = received[at + 1], 2
+            assert size < 127, "a policy server's answers are short"
+            if size == 126:
+                size, header = int.from_bytes(received[at + 2 : at + 4], "big"), 4
+            end = at + header + size
+            if len(received) < end:
+                break
+            yield received[at] & 0x0F, received[at + header : end]
+            at = end

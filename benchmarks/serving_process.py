@@ -41,6 +41,12 @@ class ServerProcess:
         """Resident memory in MiB."""
         return psutil.Process(self.process.pid).memory_info().rss / 2**20
 
+    @property
+    def processor_seconds(self) -> float:
+        """User and system time so far."""
+        times = psutil.Process(self.process.pid).cpu_times()
+        return times.user + times.system
+
 
 def write_untrained_bundle(folder: Path) -> Path:
     """A bundle of the tiny network with random weights; returns its folder."""

@@ -12,8 +12,14 @@ settings.register_profile("hearth", deadline=None)
 settings.load_profile("hearth")
 
 
-def _share_compiled() -> None:
+# Tests compile many programs and run each for moments: a quarter of the time to compile a training
+# step. What is compiled as users compile it is seen by `make demo CONFIG=config/test.yaml`.
+_QUICK_COMPILATION = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+
+
+def _compile_quickly_and_once() -> None:
     """What one test compiles need not be compiled again by others, nor by processes they start."""
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_QUICK_COMPILATION}".strip()
     folder = tempfile.mkdtemp(prefix="hearth-compiled-")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
@@ -23,4 +29,4 @@ def _share_compiled() -> None:
 
 # Here and not in a hook: conftest files further down import jax, which reads this once.
 if "PYTEST_XDIST_WORKER" not in os.environ:  # its workers inherit the environment
-    _share_compiled()
+    _compile_quickly_and_once()

@@ -23,13 +23,15 @@ FAKES = ROOT / "tests" / "unit" / "evaluation"
 
 
 @pytest.fixture(scope="session")
-def slurm() -> Iterator[Slurm]:
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
     """The cluster, reachable by every command that a test starts."""
     missing = missing_programs()
     assert not missing, f"no {', '.join(missing)}: scripts/setup.sh cluster installs them"
     cluster = Slurm()
-    before = {name: os.environ.get(name) for name in cluster.environment}
-    os.environ.update(cluster.environment)
+    # What one test's jobs compile need not be compiled by those of the next.
+    compiled = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("compiled"))}
+    before = {name: os.environ.get(name) for name in cluster.environment | compiled}
+    os.environ.update(cluster.environment | compiled)
     try:
         try:
             cluster.start()

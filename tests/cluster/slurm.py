@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import itertools
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -43,7 +45,8 @@ SlurmdSpoolDir={folder}/spool.%n
 # No control groups and more processors than the machine has.
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
-JobAcctGatherType=jobacct_gather/none
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=1
 SlurmdParameters=config_overrides
 MpiDefault=none
 SelectType=select/cons_tres
@@ -110,11 +113,20 @@ def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None
 
 
 def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for item in sockets:
-            item.bind(("127.0.0.1", 0))
-        return [item.getsockname()[1] for item in sockets]
+    """Ports below those that the system gives to connections, of a range of this test process."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    candidates = list(range(10_000 + 2_000 * (worker % 10), 12_000 + 2_000 * (worker % 10)))
+    random.SystemRandom().shuffle(candidates)
+    return list(itertools.islice(filter(_is_free, candidates), count))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def _die_with_parent() -> None:

@@ -195,6 +195,10 @@ def test_the_shipped_profile_fits_the_cluster(experiment: Experiment) -> None:
     other.write_text(profile.read_text().replace("slurm_partition: rtx", "slurm_partition: a40"))
     done = subprocess.run([*command, str(other)], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "evaluate: no partition 'a40'" in done.stdout, done.stderr
+    # What only the controller knows, in its words.
+    other.write_text(profile.read_text().replace("# constraint: hbm", "constraint: hbm"))
+    done = subprocess.run([*command, str(other)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "Invalid feature specification" in done.stdout, done.stderr
 
 
 def test_a_job_that_can_never_run_is_named(experiment: Experiment) -> None:

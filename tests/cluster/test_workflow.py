@@ -8,24 +8,41 @@ import random
 import shutil
 import signal
 import subprocess
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import yaml
 
+from hearth.benchmark import experiment_benchmark
+from hearth.core.settings import Settings, load_settings
+from hearth.launch.names import experiment_key
+from hearth.launch.status import status
+from hearth.launch.usage import usage
 from tests.cluster.slurm import Slurm, wait_for
 from tests.workflow.conftest import BIN, CONFIG, ROOT, TASK
 
-pytestmark = pytest.mark.cluster
+# One worker runs all of these: they share an experiment.
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("workflow")]
 
 STEPS = 40
 
 
 @dataclass
 class Workflow:
+    """The smallest experiment on the cluster.
+
+    Attributes:
+        folder: where Snakemake runs.
+        slurm: the cluster.
+        seen: (stage, name) -> the largest numbers of running and queued jobs that `hearth status`
+            would have shown while the whole workflow ran.
+    """
+
     folder: Path
     slurm: Slurm
+    seen: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
 
     @property
     def results(self) -> Path:
@@ -49,6 +66,18 @@ class Workflow:
             command, cwd=self.folder, capture_output=True, text=True, timeout=1500, check=False
         )
 
+    def settings(self) -> Settings:
+        return load_settings(self.folder / "config.yaml", [f"results={self.folder / 'results'}"])
+
+    def watch(self) -> None:
+        """Look at the experiment as `hearth status` does."""
+        settings = self.settings()
+        for line in status(settings, experiment_benchmark(settings), [TASK]):
+            most = self.seen.get((line.stage, line.name), (0, 0))
+            self.seen[line.stage, line.name] = (
+                max(most[0], line.running), max(most[1], line.queued)
+            )  # fmt: skip
+
     def scores(self) -> dict[str, bytes]:
         """The files that say how well the policies did."""
         paths = [self.results / "leaderboard/leaderboard.csv"]
@@ -71,8 +100,14 @@ class Workflow:
 def workflow(tmp_path_factory: pytest.TempPathFactory, slurm: Slurm) -> Workflow:
     made = Workflow(tmp_path_factory.mktemp("workflow"), slurm)
     (made.folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
-    done = made.snakemake()
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]
+    log = made.folder / "snakemake.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(made.command(), cwd=made.folder, stdout=output, stderr=output)
+    deadline = time.monotonic() + 1500
+    while process.poll() is None and time.monotonic() < deadline:
+        made.watch()
+        time.sleep(1.0)
+    assert process.returncode == 0, log.read_text()[-8000:]
     return made
 
 
@@ -82,7 +117,9 @@ def test_the_leaderboard_comes_out_of_the_cluster(workflow: Workflow) -> None:
     assert "INCOMPLETE" not in page
     merged = json.loads((workflow.results / f"evaluation/expert/{TASK}.json").read_text())
     assert merged["complete"] and merged["success_rate"] == 1.0
-    text = workflow.slurm.run("sacct", "-X", "-n", "-P", "-o", "JobName,Partition,State,AllocTRES")
+    mine = ("-W", experiment_key(workflow.settings()))
+    fields = ("-o", "JobName,Partition,State,AllocTRES")
+    text = workflow.slurm.run("sacct", "-X", "-n", "-P", *mine, *fields)
     jobs = [line.split("|") for line in text.splitlines()]
     train = [job for job in jobs if "-train-" in job[0]]
     evaluate = [job for job in jobs if "-evaluate-trained-" in job[0]]
@@ -91,6 +128,39 @@ def test_the_leaderboard_comes_out_of_the_cluster(workflow: Workflow) -> None:
     assert {"rtx"} <= {job[1] for job in evaluate}
     assert {job[1] for job in short} == {"cpu"}, "no CPU stage holds a GPU"
     assert len(short) == 4, "demonstrations, prepare and twice statistics"
+
+
+def test_the_status_counts_the_jobs_of_every_stage(workflow: Workflow) -> None:
+    seen = workflow.seen
+    for stage in ("demonstrations", "prepare", "statistics"):
+        assert seen[stage, ""] in ((1, 0), (1, 1)), f"{stage}: one job at a time, {seen}"
+        assert seen[stage, TASK][0] == 1, f"{stage}: it works on the task, {seen}"
+    assert seen["train", "main"][0] == seen["evaluate", "trained " + TASK][0] == 1, seen
+
+
+def test_the_usage_of_every_rule_is_told(workflow: Workflow) -> None:
+    settings = workflow.settings()
+    found = {item.rule: item for item in usage(settings, "now-1days")}
+    short = {"demonstrations", "prepare", "task_statistics", "statistics"}
+    assert found.keys() == short | {"train", "evaluate"}
+    assert found["prepare"].memory == 32000 * 2**20 and found["prepare"].longest.cpus == 2
+    for rule, item in found.items():
+        assert item.states == {"COMPLETED": len(item.jobs)}, rule
+        assert item.most_memory is not None and 20e6 < item.most_memory < 4e9, rule
+        assert item.longest.limit_seconds and 0 < item.longest.seconds < item.longest.limit_seconds
+    # Training holds the interpreter, JAX and the network; statistics little more than numpy.
+    sizes = {rule: item.most_memory or 0 for rule, item in found.items()}
+    assert sizes["train"] > sizes["statistics"]
+    command = [
+        str(BIN / "hearth"),
+        "cluster",
+        "usage",
+        "--config",
+        str(workflow.folder / "config.yaml"),
+    ]
+    command += ["--set", f"results={workflow.folder / 'results'}"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "mem_mb asked" in shown and "32000" in shown and "completed" in shown
 
 
 def test_a_second_run_with_the_installed_profile_has_nothing_to_do(
@@ -182,7 +252,8 @@ def test_two_nodes_learn_what_one_learns(
         path.read_text()[-3000:] for path in run.parents[1].glob("jobs/train-main/*.out")
     )
     assert done.returncode == 0, done.stderr + logs
-    nodes = workflow.slurm.run("sacct", "-X", "-n", "-P", "-o", "JobName,NodeList").split()
+    mine = ("-W", experiment_key(workflow.settings()))
+    nodes = workflow.slurm.run("sacct", "-X", "-n", "-P", *mine, "-o", "JobName,NodeList").split()
     assert any("-train-" in line and line.endswith("|n[1-2]") for line in nodes), nodes
     together = workflow.losses()
     assert together.keys() == alone.keys()

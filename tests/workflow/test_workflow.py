@@ -85,6 +85,30 @@ def test_ablations_are_planned_only_where_the_experiment_has_them(finished: Work
     assert result.returncode != 0 and "changes nothing" in result.stdout + result.stderr
 
 
+@pytest.mark.parametrize(
+    ("variant", "expected"),
+    [
+        ("model.kv_mixing=false", set()),
+        ("run.steps=8", set()),
+        ("statistics.per_timestep=all", {"run_statistics"}),
+        ("statistics.delta_actions=false", {"run_statistics"}),
+    ],
+)
+def test_an_ablation_of_the_training_plans_one_run_and_its_evaluation(
+    finished: Workflow, variant: str, expected: set[str]
+) -> None:
+    section = f"ablations.base=trained ablations.variants.other.{variant}"
+    target = str(finished.results / "leaderboard/ablations.csv")
+    expected = expected | {"train", "evaluate", "ablations"}
+    assert finished.planned(target, overrides=section) == expected
+    # The experiment's own run and evaluations stay as they are.
+    own = str(finished.results / f"evaluation/trained/{TASK}.json")
+    assert finished.planned(own, overrides=section) == set()
+    with_fast = f"{section} ablations.variants.other.model.fast_loss_weight=0.05"
+    tokenizer = "run_tokenizer" if "statistics" in variant else "tokenizer"
+    assert finished.planned(target, overrides=with_fast) == expected | {tokenizer}
+
+
 def test_an_evaluation_setting_touches_only_its_evaluation(finished: Workflow) -> None:
     target = str(finished.results / f"evaluation/trained/{TASK}.json")
     assert finished.planned(target, overrides="evaluations.expert.rollouts=2") == set()

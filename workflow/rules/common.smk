@@ -10,9 +10,11 @@ from hearth.commands.checks import benchmark_of
 from hearth.core.errors import HearthError
 from hearth.core.finetuning import FINETUNED, VALIDATION
 from hearth.core.groups import run_for, tasks_of_run
+from hearth.core.own_statistics import measures_anew
 from hearth.core.results import Results
 from hearth.core.settings import freeze_settings, settings_from_workflow
 from hearth.core.selection import select_tasks
+from hearth.launch.names import experiment_key
 from hearth.launch.options import launch_command
 
 try:
@@ -33,6 +35,9 @@ RESULTS = Results.of(SETTINGS)
 COMPILED = os.environ.get(
     "JAX_COMPILATION_CACHE_DIR", RESULTS.compiled(socket.gethostname()).absolute()
 )
+# By this key `hearth status` and `hearth cluster usage` know whose jobs Snakemake's Slurm executor
+# submits: sbatch takes it from here. A site that wants a WCKey of its own finds it untouched.
+os.environ.setdefault("SBATCH_WCKEY", experiment_key(SETTINGS))
 shell.prefix(
     f"set -euo pipefail; export PATH={Path(sys.executable).parent}:$PATH HEARTH_PARENT=$PPID"
     f" GLIBC_TUNABLES=glibc.malloc.hugetlb=1 JAX_COMPILATION_CACHE_DIR='{COMPILED}'; "
@@ -47,7 +52,9 @@ FINETUNED_RUNS = [
     for name in SETTINGS.run_names
     if SETTINGS.run(name).initialise_from is not None
 ]
-FIRST_RUNS = [name for name in SETTINGS.runs if name not in FINETUNED_RUNS]
+FIRST_RUNS = [name for name in SETTINGS.run_names if name not in FINETUNED_RUNS]
+# A run with a normalisation of its own has statistics, and perhaps a tokenizer, of its own.
+OWN_STATISTICS = [name for name in FIRST_RUNS if SETTINGS.own_statistics(name)]
 
 
 wildcard_constraints:
@@ -100,7 +107,27 @@ def made_groups():
 
 def groups_of(run):
     """The groups that tell which tasks a run trains on; most runs know it without."""
-    return [] if run in SETTINGS.runs else made_groups()
+    finetuning = SETTINGS.finetuning
+    return made_groups() if finetuning and run in finetuning.run_names else []
+
+
+def statistics_of(wildcards):
+    """The statistics that a run learns with."""
+    return Results.of_run(SETTINGS, wildcards.run).statistics
+
+
+def tokenizer_of(wildcards):
+    """The tokenizer that a run learns with; without FAST tokens it needs none."""
+    if not SETTINGS.for_run(wildcards.run).uses_tokenizer:
+        return []
+    return Results.of_run(SETTINGS, wildcards.run).tokenizer
+
+
+def moments_of(wildcards):
+    """What a run's own statistics are pooled from: other chunks need a pass of their own."""
+    own = measures_anew(SETTINGS, wildcards.run)
+    paths = RESULTS.prepared if own else RESULTS.task_statistics
+    return [paths(task) for task in TASKS]
 
 
 def tasks_to_train(run):

@@ -113,3 +113,50 @@ rule tokenizer:
         seed=SETTINGS.seed,
     shell:
         "hearth tokenizer --config {resources.settings} 2>&1 | tee -i {log}"
+
+
+# A run that measures otherwise, such as an ablation of the normalisation.
+rule run_statistics:
+    input:
+        moments_of,
+    output:
+        RESULTS.variant("{run}").statistics,
+    log:
+        RESULTS.log("statistics", "run-{run}"),
+    wildcard_constraints:
+        run=one_of(OWN_STATISTICS),
+    conda:
+        "../envs/hearth.yaml"
+    threads: workflow.cores or 1
+    resources:
+        settings=FROZEN,
+    params:
+        section=lambda wildcards: SETTINGS.for_run(
+            wildcards.run
+        ).statistics.model_dump(mode="json"),
+        facts=data_facts(BENCHMARK, TASKS),
+    shell:
+        "hearth statistics --config {resources.settings} --run {wildcards.run} --workers {threads} 2>&1 | tee -i {log}"
+
+
+rule run_tokenizer:
+    input:
+        statistics=RESULTS.variant("{run}").statistics,
+        prepared=expand(RESULTS.prepared("{task}"), task=TASKS),
+    output:
+        RESULTS.variant("{run}").tokenizer,
+    log:
+        RESULTS.log("tokenizer", "run-{run}"),
+    wildcard_constraints:
+        run=one_of(OWN_STATISTICS),
+    conda:
+        "../envs/hearth.yaml"
+    threads: workflow.cores or 1
+    resources:
+        settings=FROZEN,
+    params:
+        section=SETTINGS.tokenizer.model_dump(mode="json"),
+        vocabulary=SETTINGS.model.fast_vocabulary,
+        seed=SETTINGS.seed,
+    shell:
+        "hearth tokenizer --config {resources.settings} --run {wildcards.run} 2>&1 | tee -i {log}"

@@ -1,5 +1,10 @@
 # One job per evaluation and task. Finished episodes are kept and never run twice.
 
+# Embedded simulators are light: two jobs side by side, so that one plays while the other one starts
+# or waits for its last episode. Others share a GPU that holds one simulator and one policy.
+SIDE_BY_SIDE = 2 if BENCHMARK.simulator == "household" else 1
+EVALUATION_CORES = max(1, (workflow.cores or 1) // SIDE_BY_SIDE)
+
 
 rule evaluate:
     input:
@@ -10,7 +15,7 @@ rule evaluate:
         RESULTS.log("evaluate", "{evaluation}", "{task}"),
     conda:
         "../envs/hearth.yaml"
-    threads: workflow.cores or 1
+    threads: EVALUATION_CORES
     resources:
         settings=FROZEN,
     params:

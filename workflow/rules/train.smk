@@ -4,10 +4,8 @@
 
 rule train:
     input:
-        statistics=RESULTS.statistics,
-        tokenizer=lambda wildcards: (
-            RESULTS.tokenizer if SETTINGS.for_run(wildcards.run).uses_tokenizer else []
-        ),
+        statistics=statistics_of,
+        tokenizer=tokenizer_of,
         prepared=expand(RESULTS.prepared("{task}"), task=TASKS),
         index=sorted({dataset_index(task) for task in TASKS}),
     output:
@@ -22,7 +20,10 @@ rule train:
     resources:
         settings=FROZEN,
     params:
-        run=lambda wildcards: SETTINGS.run(wildcards.run).model_dump(mode="json"),
+        # Statistics of its own are an input.
+        run=lambda wildcards: SETTINGS.run(wildcards.run).model_dump(
+            mode="json", exclude={"statistics"}
+        ),
         model=lambda wildcards: SETTINGS.for_run(wildcards.run).model.model_dump(
             mode="json"
         ),
@@ -40,10 +41,8 @@ rule finetune:
         ),
         # Ancient: what groups made anew would change stands in the parameters.
         groups=ancient(lambda wildcards: groups_of(wildcards.run)),
-        statistics=RESULTS.statistics,
-        tokenizer=lambda wildcards: (
-            RESULTS.tokenizer if SETTINGS.for_run(wildcards.run).uses_tokenizer else []
-        ),
+        statistics=statistics_of,
+        tokenizer=tokenizer_of,
         prepared=expand(RESULTS.prepared("{task}"), task=TASKS),
     output:
         RESULTS.trained("{run}"),
@@ -57,7 +56,10 @@ rule finetune:
     resources:
         settings=FROZEN,
     params:
-        run=lambda wildcards: SETTINGS.run(wildcards.run).model_dump(mode="json"),
+        # Statistics of its own are an input.
+        run=lambda wildcards: SETTINGS.run(wildcards.run).model_dump(
+            mode="json", exclude={"statistics"}
+        ),
         tasks=lambda wildcards: tasks_to_train(wildcards.run),
         model=lambda wildcards: SETTINGS.for_run(wildcards.run).model.model_dump(
             mode="json"

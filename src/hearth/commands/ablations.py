@@ -33,8 +33,7 @@ def _ablations(options: argparse.Namespace) -> int:
         )
     tasks = select_tasks(settings, benchmark.task_names)
     for evaluation in (settings.ablations.base, *settings.ablations.variants):
-        for task in tasks:
-            ensure_merged(settings, evaluation, task, benchmark)
+        ensure_merged(settings, evaluation, tasks, benchmark)
     results = Results.of(settings)
     ablations = build_ablations(
         results.root, settings.ablations, tasks, settings.report, settings.seed

@@ -1,4 +1,4 @@
-"""``hearth cluster check``."""
+"""``hearth cluster check`` and ``hearth cluster usage``."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from hearth.commands.options import add_command, settings_of
+
 
 def _add_cluster(subparsers: Any) -> None:
-    help_text = "look at the Slurm cluster before the first job"
+    help_text = "what the Slurm cluster can give, and what jobs took of it"
     parser = subparsers.add_parser("cluster", help=help_text, description=help_text)
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     help_text = "say what in the profile cannot work on this cluster"
@@ -17,6 +19,13 @@ def _add_cluster(subparsers: Any) -> None:
     check.add_argument(
         "--profile", type=Path, default=Path("profiles/slurm/config.yaml"),
         help="Snakemake's profile (default: profiles/slurm/config.yaml)",
+    )  # fmt: skip
+    usage = add_command(
+        actions, "usage", "what each rule's jobs used of what the profile asks for", _usage
+    )
+    usage.add_argument(
+        "--since", default="now-7days", metavar="TIME",
+        help="of jobs that ran since then, as sacct reads it (default: now-7days)",
     )  # fmt: skip
 
 
@@ -31,13 +40,41 @@ def _check(options: argparse.Namespace) -> int:
         profile = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
         raise SettingsError(f"profile {path} cannot be read: {error}") from error
+    if not isinstance(profile, dict):
+        raise SettingsError(f"profile {path} holds no entries: {profile!r}")
     problems = profile_problems(profile)
     for problem in problems:
         print(problem)
     for remark in remarks(profile):
         print(f"note: {remark}")
-    print(f"{path}: {len(problems)} problems" if problems else f"{path}: fits this cluster")
+    print(
+        f"{path}: {len(problems)} problem{'s' * (len(problems) > 1)}"
+        if problems
+        else f"{path}: fits this cluster"
+    )
     return 1 if problems else 0
+
+
+def _usage(options: argparse.Namespace) -> int:
+    import sys
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from hearth.launch.usage import lines, usage
+
+    settings, _ = settings_of(options)
+    table = Table(title=f"{settings.experiment}, since {options.since}", box=None)
+    for name in ("rule", "jobs", "ended"):
+        table.add_column(name, justify="right" if name == "jobs" else "left")
+    for name in (
+        "mem_mb asked", "used", "CPUs asked", "busy", "runtime asked", "longest"
+    ):  # fmt: skip
+        table.add_column(name, justify="right")
+    for line in lines(usage(settings, options.since)):
+        table.add_row(*line)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    return 0
 
 
 COMMANDS = (_add_cluster,)

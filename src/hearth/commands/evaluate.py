@@ -51,14 +51,12 @@ def _add_merge(subparsers: Any) -> None:
 
 
 def merge(options: argparse.Namespace) -> int:
-    from hearth.evaluation.merge import merge_and_write
+    from hearth.evaluation.merge import merge_all
 
     settings, benchmark = settings_of(options)
     settings.evaluation(options.evaluation)
-    results = [
-        merge_and_write(settings, options.evaluation, task, benchmark)
-        for task in tasks_of(options, settings, benchmark)
-    ]
+    tasks = tasks_of(options, settings, benchmark)
+    results = merge_all(settings, options.evaluation, tasks, benchmark)
     complete = all(result["complete"] for result in results)
     return 0 if complete or settings.report.allow_incomplete else 1
 

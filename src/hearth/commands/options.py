@@ -10,6 +10,8 @@ from typing import Any
 
 from hearth.benchmark import Benchmark
 from hearth.commands.checks import benchmark_of
+from hearth.core.errors import SettingsError, choices
+from hearth.core.results import Results
 from hearth.core.selection import select_tasks
 from hearth.core.settings import Settings, load_settings
 
@@ -36,6 +38,28 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
         "--workers", type=int, default=os.cpu_count() or 1,
         help="processes side by side (default: all cores)",
     )  # fmt: skip
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--run", help="of a run with statistics of its own (default: the experiment's)"
+    )
+
+
+def own_results(options: argparse.Namespace, settings: Settings) -> Results:
+    """Where the statistics and the tokenizer of ``--run`` lie; without it the experiment's.
+
+    Raises:
+        SettingsError: the run has none of its own, or is unknown.
+    """
+    if options.run is None:
+        return Results.of(settings)
+    if not settings.own_statistics(options.run):
+        own = [name for name in settings.run_names if settings.own_statistics(name)]
+        raise SettingsError(
+            f"run '{options.run}' has no statistics of its own: {choices(options.run, own)}"
+        )
+    return Results.of_run(settings, options.run)
 
 
 def settings_of(options: argparse.Namespace) -> tuple[Settings, Benchmark]:

@@ -29,8 +29,7 @@ def _report(options: argparse.Namespace) -> int:
     results = Results.of(settings)
     if not options.show:
         for evaluation in settings.evaluation_names:
-            for task in tasks:
-                ensure_merged(settings, evaluation, task, benchmark)
+            ensure_merged(settings, evaluation, tasks, benchmark)
     evaluations = [*settings.evaluations, *results.imported_evaluations()]
     lengths = {task.name: task.human_length_frames for task in benchmark.tasks}
     arguments = (

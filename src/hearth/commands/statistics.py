@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from hearth.commands.options import add_command, add_workers, settings_of
+from hearth.commands.options import add_command, add_run, add_workers, own_results, settings_of
 
 if TYPE_CHECKING:
     from hearth.benchmark import Benchmark
@@ -26,21 +26,26 @@ def _add_statistics(subparsers: Any) -> None:
         "--task", help="one task's part only (default: all tasks, pooled, with figures)"
     )
     add_workers(parser)
+    add_run(parser)
 
 
 def _statistics(options: argparse.Namespace) -> int:
-    from hearth.core.results import Results
+    from hearth.core.errors import SettingsError
     from hearth.core.selection import select_tasks
     from hearth.data.statistics import bring_up_to_date, counts_of, pool_tasks
 
     settings, benchmark = settings_of(options)
-    results = Results.of(settings)
+    results = own_results(options, settings)
+    if options.task is not None and options.run is not None:
+        raise SettingsError(
+            "a run's own statistics are of all its tasks: leave --task or --run out"
+        )
     if options.task is not None:
         task = benchmark.task(options.task).name
         print(_line(counts_of(bring_up_to_date(settings, task))))
         return 0
     tasks = select_tasks(settings, benchmark.task_names)
-    pooled = pool_tasks(settings, tasks, options.workers)
+    pooled = pool_tasks(settings, tasks, options.workers, options.run)
     _write_figures(results, benchmark, pooled)
     # Last: whoever finds this file finds all of it.
     pooled.statistics.save(results.statistics)

@@ -5,21 +5,21 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from hearth.commands.options import add_command, settings_of
+from hearth.commands.options import add_command, add_run, own_results, settings_of
 
 
 def _add_tokenizer(subparsers: Any) -> None:
-    add_command(
+    parser = add_command(
         subparsers,
         "tokenizer",
         "train the FAST tokenizer on sampled chunks of all tasks",
         _tokenizer,
     )
+    add_run(parser)
 
 
 def _tokenizer(options: argparse.Namespace) -> int:
     from hearth.core.files import write_json
-    from hearth.core.results import Results
     from hearth.core.selection import select_tasks
     from hearth.core.statistics import Statistics
     from hearth.data.tokenizer import train_tokenizer
@@ -28,7 +28,7 @@ def _tokenizer(options: argparse.Namespace) -> int:
 
     settings, benchmark = settings_of(options)
     tasks = select_tasks(settings, benchmark.task_names)
-    results = Results.of(settings)
+    results = own_results(options, settings)
     statistics = Statistics.load(results.statistics)
     tokenizer, report = train_tokenizer(settings, tasks, statistics)
     folder, limit = results.tokenizer.parent, tokenizer.maximum_tokens

@@ -7,7 +7,7 @@ import errno
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -38,40 +38,66 @@ def atomic_path(
         StorageError: the disk is full or the folder cannot be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    with _storing(path):
+        handle, temporary = _create(path, private)
+        os.close(handle)
+        try:
+            yield temporary
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            publish(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _storing(path: Path) -> Iterator[None]:
     try:
-        yield temporary
-        # mkstemp makes files private; results are meant to be read by the group like any other.
-        if not private:
-            temporary.chmod(0o666 & ~_umask())
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        publish(temporary, path)
+        yield
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
+def _create(path: Path, private: bool) -> tuple[int, Path]:
+    """A new empty file beside `path`, open for writing: its handle and its name."""
+    # Results are meant to be read by the group, as far as the user's umask lets it.
+    mode, flags = 0o600 if private else 0o666, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    while True:
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        try:
+            return os.open(temporary, flags, mode), temporary
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            continue
 
 
 def write_text(path: Path | str, text: str) -> None:
     """Write `text` atomically as UTF-8."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path | str, content: bytes) -> None:
-    """Write `content` atomically."""
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
+    """Write `content` atomically; as `atomic_path`, and quicker for thousands of small files.
+
+    Raises:
+        StorageError: the disk is full or the folder cannot be written.
+    """
+    path = Path(path)
+    with _storing(path):
+        handle, temporary = _create(path, private=False)
+        try:
+            with os.fdopen(handle, "wb", buffering=0) as file:
+                left = memoryview(content)
+                while left:
+                    left = left[file.write(left) :]
+                # Without it a power cut can leave an empty file under the new name, which a
+                # workflow takes for a result.
+                os.fsync(handle)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def write_json(path: Path | str, value: Any) -> None:
@@ -125,9 +151,9 @@ def read_json(path: Path | str) -> Any:
     Raises:
         DataError: the file is missing or is not valid JSON.
     """
-    path = Path(path)
     try:
-        return json.loads(path.read_bytes().decode("utf-8"))
+        with Path(path).open("rb", buffering=0) as file:
+            return json.loads(file.read().decode("utf-8"))
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -22,6 +22,16 @@ class Results:
     def of(cls, settings: Settings) -> Results:
         return cls(Path(settings.results) / settings.experiment)
 
+    @classmethod
+    def of_run(cls, settings: Settings, run: str) -> Results:
+        """Whose `statistics` and `tokenizer` a run reads: the experiment's, or its own."""
+        results = cls.of(settings)
+        return results.variant(settings.first_run(run)) if settings.own_statistics(run) else results
+
+    def variant(self, run: str) -> Results:
+        """Where the `statistics` and the `tokenizer` of a run with statistics of its own lie."""
+        return Results(self.root / "variants" / run)
+
     # --- demonstrations ---
     @property
     def dataset(self) -> Path:

@@ -81,7 +81,9 @@ class RunSettings(Section):
     """One training run."""
 
     tasks: tuple[str, ...] | None = None  # that it trains on; null: all of the experiment
-    model: dict[str, Any] = {}  # overrides of the model section: an ablation is one more run
+    model: dict[str, Any] = {}  # overrides of the model section
+    # Overrides of the statistics section, for a fresh start (hearth.core.own_statistics).
+    statistics: dict[str, Any] = {}
     seed: NonNegativeInt = 0
     steps: NonNegativeInt = 7000  # 0: the untrained network
     batch_size: PositiveInt = 32

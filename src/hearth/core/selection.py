@@ -34,7 +34,9 @@ def check_tasks(settings: Settings, valid: Sequence[str]) -> None:
     """
     there = select_tasks(settings, valid)
     wanted: dict[str, tuple[Sequence[str], Sequence[str]]] = {
-        f"runs.{name}.tasks": (run.tasks or (), there) for name, run in settings.runs.items()
+        f"runs.{name}.tasks": (settings.run(name).tasks or (), there)
+        for name in settings.run_names
+        if name not in (settings.finetuning.run_names if settings.finetuning else ())
     }
     if settings.finetuning and settings.finetuning.groups:
         for name, tasks in settings.finetuning.groups.items():

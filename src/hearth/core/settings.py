@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from hearth.core.ablations import AblationSettings, check_ablations
+from hearth.core.ablations import AblationSettings, ablated_run, check_ablations, check_changes
 from hearth.core.data_sections import (
     DataSettings,
     DemonstrationSettings,
@@ -20,6 +20,7 @@ from hearth.core.evaluator import EvaluatorSettings
 from hearth.core.files import hash_json, write_text
 from hearth.core.finetuning import FINETUNED, VALIDATION, FinetuningSettings
 from hearth.core.launching import LauncherSettings
+from hearth.core.own_statistics import check_own_statistics
 from hearth.core.sections import (
     EvaluationSettings,
     ModelSettings,
@@ -66,9 +67,12 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Settings:
-        check_phases(self)
         if self.ablations is not None:
             check_ablations(self, self.ablations)
+        check_phases(self)
+        check_own_statistics(self)
+        if self.ablations is not None:
+            check_changes(self, self.ablations)
         for name in self.evaluation_names:
             runtime = self.runtime_for(name)
             used = runtime.actions_to_execute + runtime.actions_to_keep
@@ -109,13 +113,16 @@ class Settings(Section):
 
     @property
     def run_names(self) -> tuple[str, ...]:
-        """All runs, those of the second phase last."""
-        return (*self.runs, *(self.finetuning.run_names if self.finetuning else ()))
+        """All runs: the experiment's, then those of ablations and those of the second phase."""
+        ablated = self.ablations.run_names if self.ablations else ()
+        return (*self.runs, *ablated, *(self.finetuning.run_names if self.finetuning else ()))
 
     def run(self, name: str) -> RunSettings:
-        """The settings of a run of either phase, or an error that lists the runs."""
+        """The settings of any run, or an error that lists the runs."""
         if name in self.runs:
             return self.runs[name]
+        if self.ablations and name in self.ablations.run_names:
+            return ablated_run(self, self.ablations, name)
         if self.finetuning and name in self.finetuning.run_names:
             first = self.runs[self.finetuning.initialise_from]
             group = self.finetuning.run_names[name]
@@ -123,15 +130,32 @@ class Settings(Section):
         raise SettingsError(f"unknown run '{name}': {choices(name, self.run_names)}")
 
     def for_run(self, name: str) -> Settings:
-        """These settings with a run's own overrides of the model section."""
-        values = {**self.model.model_dump(), **self.run(name).model}
-        return self.model_copy(update={"model": ModelSettings.model_validate(values)})
+        """These settings with a run's own overrides of the sections model and statistics."""
+        model = {**self.model.model_dump(), **self.run(name).model}
+        statistics = {**self.statistics.model_dump(), **self.own_statistics(name)}
+        return self.model_copy(
+            update={
+                "model": ModelSettings.model_validate(model),
+                "statistics": StatisticsSettings.model_validate(statistics),
+            }
+        )
+
+    def first_run(self, name: str) -> str:
+        """The run whose fresh start run `name` goes back to: itself, or where it starts from."""
+        while (before := self.run(name).initialise_from) is not None:
+            name = before
+        return name
+
+    def own_statistics(self, name: str) -> dict[str, Any]:
+        """What a run measures otherwise than the experiment, as the run that it goes back to."""
+        return self.run(self.first_run(name)).statistics
 
     def evaluation(self, name: str) -> EvaluationSettings:
         """The settings of an evaluation or ablation, or an error that lists them.
 
-        An ablation is its base with other runtime overrides, so that it has the same episodes. The
-        evaluation that makes the groups of the second phase has a name but stands in no report.
+        An ablation is its base with other runtime overrides or a run of its own, so that it has the
+        same episodes. The evaluation that makes the groups of the second phase has a name but
+        stands in no report.
         """
         if name == VALIDATION and self.finetuning and self.finetuning.validation:
             values = self.finetuning.validation.model_dump()
@@ -139,8 +163,9 @@ class Settings(Section):
             return EvaluationSettings.model_validate({**values, "policy": policy})
         if self.ablations is not None and name in self.ablations.variants:
             base = self.evaluations[self.ablations.base]
-            runtime = {**base.runtime, **self.ablations.variants[name]}
-            return base.model_copy(update={"runtime": runtime})
+            runtime = {**base.runtime, **self.ablations.runtime(name)}
+            policy = name if name in self.ablations.run_names else base.policy
+            return base.model_copy(update={"runtime": runtime, "policy": policy})
         if name not in self.evaluations:
             valid = self.evaluation_names
             raise SettingsError(f"unknown evaluation '{name}': {choices(name, valid)}")

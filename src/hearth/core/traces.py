@@ -15,12 +15,13 @@ from hearth.core.errors import DataError
 from hearth.core.files import write_text
 
 VERSION = 1
+SUFFIX = ".trace.js"
 _BEFORE, _AFTER = "episodeTrace(", ");\n"
 
 
 def trace_path(episode: Path) -> Path:
     """The trace beside an episode's JSON."""
-    return episode.with_suffix(".trace.js")
+    return episode.with_suffix(SUFFIX)
 
 
 def write_trace(path: Path, trace: Mapping[str, Any]) -> None:

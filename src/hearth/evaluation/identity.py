@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -134,17 +135,34 @@ def read_result(path: Path, hashes: Mapping[str, str | None]) -> tuple[dict[str,
         score = float(result["q_score"]["final"])
         if not 0.0 <= score <= 1.0 or result["status"] not in STATUSES:
             raise ValueError(f"status {result['status']!r}, q {score}")
+        if result["status"] != "crashed":
+            _check_measured(result)
         for goal in result.get("goals", []):
             if not isinstance(goal["text"], str) or not {goal["initially"], goal["now"]} <= {0, 1}:
                 raise ValueError(f"goal {goal!r}")
     except (DataError, KeyError, TypeError, ValueError) as error:
         if isinstance(error.__cause__, FileNotFoundError):
             return None, "not run yet"
-        return None, f"{path.name} cannot be read: {error}"
+        what = f"it has no {error}" if isinstance(error, KeyError) else error
+        return None, f"{path.name} cannot be read: {what}"
     stale = sorted(key for key in hashes if found[key] != hashes[key])
     if stale:
         return None, f"{path.name} has another {' and '.join(stale)}"
     return result, ""
+
+
+def _check_measured(result: Mapping[str, Any]) -> None:
+    """
+    Raises:
+        ValueError, KeyError, TypeError: what a merge needs of an episode is missing or no number.
+    """
+    if type(result["steps"]) is not int or type(result["success"]) is not bool:
+        raise ValueError(f"steps {result['steps']!r}, success {result['success']!r}")
+    measured = {"time": result["time"]["normalized_time"], **result["normalized_agent_distance"]}
+    for name, value in measured.items():
+        # A part that never moved is infinitely better than a person's, which JSON cannot say.
+        if value is not None and value != "Infinity" and not isfinite(value):
+            raise ValueError(f"normalized {name} is {value!r}; valid are finite numbers")
 
 
 def is_finished(path: Path, hashes: Mapping[str, str | None]) -> bool:

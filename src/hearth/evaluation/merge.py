@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from hearth.benchmark import Benchmark, experiment_benchmark
+from hearth.core import traces
 from hearth.core.errors import EvaluationError
 from hearth.core.files import write_text
 from hearth.core.results import Results
 from hearth.core.settings import Settings
-from hearth.core.traces import trace_path
 from hearth.evaluation import identity
 
 _STATUSES = (*identity.STATUSES, "missing")
+_THREADS = 8
+_LINE = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
 
 
 def merge_task(
@@ -85,6 +89,23 @@ def missing_episode(key: identity.Key, reason: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def merge_all(
+    settings: Settings,
+    evaluation: str,
+    tasks: Sequence[str],
+    benchmark: Benchmark | None = None,
+) -> list[dict[str, Any]]:
+    """`merge_and_write` of many tasks, in their order.
+
+    Threads, because most of the time goes by waiting for the disk to take each result.
+    """
+    benchmark = benchmark or experiment_benchmark(settings)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(
+            pool.map(lambda task: merge_and_write(settings, evaluation, task, benchmark), tasks)
+        )
+
+
 def merge_and_write(
     settings: Settings, evaluation: str, task: str, benchmark: Benchmark | None = None
 ) -> dict[str, Any]:
@@ -112,22 +133,22 @@ def write_merged(results: Results, merged: Mapping[str, Any], allow_incomplete: 
 
 def _json_text(merged: Mapping[str, Any]) -> str:
     """JSON with a line per episode: quick to write by the thousand, and still readable."""
-    lines = [json.dumps(line, sort_keys=True, allow_nan=False) for line in merged["episodes"]]
-    others = {key: value for key, value in merged.items() if key != "episodes"}
-    head = [
-        f"{json.dumps(key)}: {json.dumps(others[key], sort_keys=True, allow_nan=False)}"
-        for key in sorted(others)
-    ]
-    episodes = ",\n  ".join(lines)
+    others = sorted(key for key in merged if key != "episodes")
+    head = [f'"{key}": {_LINE(merged[key])}' for key in others]
+    episodes = ",\n  ".join(map(_LINE, merged["episodes"]))
     return "{\n " + ",\n ".join(head) + f',\n "episodes": [\n  {episodes}\n ]\n}}\n'
 
 
 def ensure_merged(
-    settings: Settings, evaluation: str, task: str, benchmark: Benchmark | None = None
+    settings: Settings,
+    evaluation: str,
+    tasks: Sequence[str],
+    benchmark: Benchmark | None = None,
 ) -> None:
-    """Merge a task that has no complete result, so that a report shows what is missing."""
-    if not Results.of(settings).task_result(evaluation, task).exists():
-        merge_and_write(settings, evaluation, task, benchmark)
+    """Merge the tasks that have no complete result, so that a report shows what is missing."""
+    results = Results.of(settings)
+    missing = [task for task in tasks if not results.task_result(evaluation, task).exists()]
+    merge_all(settings, evaluation, missing, benchmark)
 
 
 def _hashes(
@@ -141,9 +162,11 @@ def _hashes(
         return {"policy_hash": None, "config_hash": config}
 
 
-def _below(results: Results, path: Path) -> str | None:
+def _below(results: Results, path: str) -> str | None:
     """Where a file stands below the results root; None if there is none."""
-    return path.relative_to(results.root).as_posix() if path.exists() else None
+    if not os.access(path, os.F_OK):
+        return None
+    return Path(path).relative_to(results.root).as_posix()
 
 
 def _entry(
@@ -160,7 +183,7 @@ def _entry(
         return missing_episode(key, reason)
     if result["status"] == "crashed":
         return {**missing_episode(key, result.get("reason", "")), "status": "crashed"}
-    record = {}
+    stem, record = os.fspath(path).removesuffix(".json"), {}
     if "official" in result:
         file = results.evaluation(evaluation) / result["official"]["file"]
         record = {"record": file.relative_to(results.root).as_posix()}
@@ -173,8 +196,8 @@ def _entry(
         "steps": int(result["steps"]),
         "normalized_time": result["time"]["normalized_time"],
         "normalized_agent_distance": result["normalized_agent_distance"],
-        "video": _below(results, path.with_suffix(".mp4")),
-        "trace": _below(results, trace_path(path)),
+        "video": _below(results, f"{stem}.mp4"),
+        "trace": _below(results, stem + traces.SUFFIX),
         **record,
         "goals": result.get("goals", []),
     }

@@ -154,6 +154,12 @@ class WorkerProcess(Child):
         os.close(self._events)
 
 
+def _shared_device() -> dict[str, str]:
+    """A server takes what it needs of a GPU: simulators and servers beside it need memory too."""
+    name = "XLA_PYTHON_CLIENT_PREALLOCATE"
+    return {name: os.environ.get(name, "false")}
+
+
 class PolicyServer(Child):
     """The policy server of one evaluation.
 
@@ -180,7 +186,7 @@ class PolicyServer(Child):
             start = log.stat().st_size if log.exists() else 0
             super().__init__(
                 [*command, "--port", *["0"] * ports, *options], log,
-                environment={**_ONE_THREAD, **(environment or {})},
+                environment={**_ONE_THREAD, **_shared_device(), **(environment or {})},
             )  # fmt: skip
             try:
                 self.address, self.ports = self._wait(ready, start, deadline_seconds)

@@ -95,7 +95,7 @@ def _player(
             f"evaluation '{pending.evaluation}': the scripted expert plays only in the embedded "
             f"simulator, not in '{pending.benchmark.simulator}'; choose a run as its policy"
         )
-    return EvaluatorScheduler(pending, backends.server, part)
+    return EvaluatorScheduler(pending, backends.server, part, backends.shared)
 
 
 def default_backends(

@@ -7,11 +7,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from hearth.core.errors import EvaluationError, ServingError
 from hearth.evaluation.processes import PolicyServer
-from hearth.serving.client import PolicyClient, health_problem
+from hearth.serving.client import PolicyClient, ServerLostError, health_problem
 from hearth.serving.record import ServerRecord, read_record
 
 _LOOK_SECONDS = 1.0  # between two looks at a shared server
@@ -129,6 +129,7 @@ class SharedServers:
         self._look_at = 0.0  # monotonic seconds
         self._found: ServerRecord | None = None  # at the last look
         self._missing_since: float | None = None
+        self.metadata: dict[str, Any] = {}  # what the server last found says of itself
 
     def prepare(self) -> None:
         """The launcher starts them."""
@@ -147,11 +148,13 @@ class SharedServers:
         record = read_record(self._path)
         problem = f"there is no {self._path}"
         if record is not None:
-            trouble = _trouble(record)
-            if trouble is None:
+            try:
+                self.metadata = _greet(record)
+            except ServingError as error:
+                problem = f"the one at {record.host}:{record.port} is not to be reached ({error})"
+            else:
                 self._found = self._checked(record)
                 return self._found
-            problem = f"the one at {record.host}:{record.port} is not to be reached ({trouble})"
         self._wait(now, problem)
         return None
 
@@ -182,16 +185,17 @@ class SharedServers:
         """Others play with it; it ends when nobody does."""
 
 
-def _trouble(record: ServerRecord) -> str | None:
-    """None if the server answers and takes the key, otherwise what is wrong.
+def _greet(record: ServerRecord) -> dict[str, Any]:
+    """What the server says of itself, once it takes the key.
 
     The port of a server that was killed may be another one's by now.
+
+    Raises:
+        ServingError: it does not answer, or refuses the key.
     """
     trouble = health_problem(*record.address)
-    if trouble is None:
-        try:
-            seconds = _GREETING_SECONDS
-            PolicyClient(record.host, record.port, seconds, seconds, record.key).close()
-        except ServingError as error:
-            return str(error)
-    return trouble
+    if trouble is not None:
+        raise ServerLostError(trouble)
+    seconds = _GREETING_SECONDS
+    with PolicyClient(record.host, record.port, seconds, seconds, record.key) as client:
+        return client.metadata

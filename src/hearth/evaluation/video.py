@@ -13,8 +13,9 @@ from av.container import OutputContainer
 
 from hearth.core.files import atomic_path
 
-# One thread: encoders split work by core count, and the same frames must give the same bytes.
-_OPTIONS = {"crf": "28", "preset": "veryfast", "threads": "1"}
+# The same frames must give the same bytes: one thread, for encoders split work by core count, and
+# no macroblock tree, which with AVX-512 differs from one time to the next.
+_OPTIONS = {"crf": "28", "preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
 
 
 class Video:

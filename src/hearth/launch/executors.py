@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from hearth.core.errors import LaunchError
 from hearth.core.launching import JobResources
+from hearth.launch.names import key_of
 from hearth.launch.queue import Queue, QueuedJob, accounting, command
 
 Work = Callable[[], Any]
@@ -61,7 +62,7 @@ def sbatch_parameters(name: str, resources: JobResources, nice: int = 0) -> dict
     """
     extra: dict[str, Any] = {"nice": nice} if nice else {}
     extra["requeue" if resources.requeue else "no-requeue"] = True
-    extra.update(_options(resources.extra))
+    extra.update(options_of(resources.extra))
     parameters: dict[str, Any] = {
         "job_name": name,
         "time": resources.minutes,
@@ -72,7 +73,7 @@ def sbatch_parameters(name: str, resources: JobResources, nice: int = 0) -> dict
         # A job shorter than the notice would be told to leave when it starts.
         "signal_delay_s": min(SIGNAL_SECONDS, resources.minutes * 60 // 4),
         "stderr_to_stdout": True,
-        "wckey": "hearth",
+        "wckey": key_of(name),
         # Since 22.05 srun does not take the number from sbatch; a requeued job adds to its log.
         "srun_args": [f"--cpus-per-task={resources.cpus}", "--open-mode=append"],
         "additional_parameters": extra,
@@ -86,8 +87,12 @@ def sbatch_parameters(name: str, resources: JobResources, nice: int = 0) -> dict
     return parameters
 
 
-def _options(text: str) -> dict[str, Any]:
-    """Options as on sbatch's command line: "--mail-type=END --exclusive"."""
+def options_of(text: str) -> dict[str, Any]:
+    """Options as on sbatch's command line: "--mail-type=END --exclusive".
+
+    Raises:
+        LaunchError: something else than options, each in one word.
+    """
     options: dict[str, Any] = {}
     for word in shlex.split(text):
         match = re.fullmatch(r"--([a-z][a-z0-9-]*)(?:=(.*))?", word)

@@ -94,6 +94,7 @@ class Launcher:
 
     def _work(self) -> None:
         fruitless, achieved = -1, self.unit.progress()
+        trimmed = False
         while True:
             # Files after the queue: what an ended job achieved is there when the queue lacks it.
             jobs = self._look()
@@ -118,6 +119,8 @@ class Launcher:
                 # Shards that wait in the queue need no server yet; it would only idle.
                 if any(job.state == "RUNNING" for job in jobs):
                     self._keep_server()
+            if not trimmed:
+                trimmed = _return_memory()
             time.sleep(self.settings.poll_seconds)
 
     def _keep_server(self) -> None:
@@ -245,3 +248,12 @@ class Launcher:
                 self._say("another launcher is at it; waiting for it to end")
                 fcntl.flock(handle, fcntl.LOCK_EX)
             yield
+
+
+def _return_memory() -> bool:
+    """Give back what starting took and waiting does not need; glibc would keep it. Always True."""
+    import ctypes
+
+    with contextlib.suppress(AttributeError, OSError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
+    return True

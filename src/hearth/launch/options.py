@@ -43,6 +43,18 @@ _LAUNCHER = {
 # belongs to the site and not to the job is that of the rule unless it is given.
 _SERVER = "server_"
 _OF_THE_SITE = ("slurm_account", "slurm_requeue")
+# What Snakemake and its executor read beside these.
+_SNAKEMAKE = (
+    "mem", "mem_mib", "mem_mb_per_cpu", "disk", "disk_mb", "disk_mib", "tmpdir", "mpi", "tasks",
+    "tasks_per_node", "tasks_per_gpu", "cpus_per_gpu", "clusters",
+)  # fmt: skip
+RESOURCES = ("launcher", *_NAMES, *_LAUNCHER, *(_SERVER + name for name in _NAMES), *_SNAKEMAKE)
+LAUNCHED = ("train", "finetune", "evaluate")
+RULES = (
+    "demonstrations", "dataset_index", "prepare", "task_statistics", "statistics", "tokenizer",
+    "run_statistics", "run_tokenizer",
+    *LAUNCHED, "task_groups", "ablations", "leaderboard",
+)  # fmt: skip
 
 
 def launch_command(stage: str) -> Callable[[Any, Any], str]:
@@ -78,7 +90,17 @@ def command_for(stage: str, resources: dict[str, Any]) -> str:
         )
     if executor == "none":
         return stage
-    settings: dict[str, int | float | str] = {"launcher.executor": executor}
+    # JSON keeps an account that looks like a number a text.
+    words = [
+        f"--set {shlex.quote(f'{key}={json.dumps(value)}')}"
+        for key, value in launcher_values(stage, resources).items()
+    ]
+    return f"launch {stage} {' '.join(words)}"
+
+
+def launcher_values(stage: str, resources: Mapping[str, Any]) -> dict[str, int | float | str]:
+    """The settings that a rule's resources give, by their dotted keys."""
+    settings: dict[str, int | float | str] = {"launcher.executor": str(resources["launcher"])}
     for key, name in _LAUNCHER.items():
         if key in resources:
             settings[f"launcher.{name}"] = resources[key]
@@ -87,11 +109,7 @@ def command_for(stage: str, resources: dict[str, Any]) -> str:
     if settings.get("launcher.server") == "shared":
         for name, value in server_values(resources).items():
             settings[f"launcher.shared_server.job.{name}"] = value
-    # JSON keeps an account that looks like a number a text.
-    words = [
-        f"--set {shlex.quote(f'{key}={json.dumps(value)}')}" for key, value in settings.items()
-    ]
-    return f"launch {stage} {' '.join(words)}"
+    return settings
 
 
 def job_values(resources: Mapping[str, Any]) -> dict[str, int | str]:

@@ -14,7 +14,7 @@ from hearth.core.errors import DataError, LaunchError
 from hearth.core.files import read_json, write_json
 
 _COMMAND_SECONDS = 60.0
-_FIELDS = "%i|%T|%j|%r"
+_FIELDS = "%i|%T|%j|%r|%w|%k"
 # Reasons of waiting jobs that no time will mend.
 _HOPELESS = {
     "launch_failed_requeued_held",
@@ -37,12 +37,17 @@ class QueuedJob:
         state: Slurm's word, e.g. PENDING, RUNNING, COMPLETING.
         name: the job's name.
         reason: why it waits, in Slurm's words.
+        key: of the experiment (`hearth.launch.names.experiment_key`), or what else the job's
+            WCKey says.
+        comment: of a job of Snakemake's executor, its rule and wildcards.
     """
 
     id: str
     state: str
     name: str
     reason: str = ""
+    key: str = ""
+    comment: str = ""
 
     @property
     def hopeless(self) -> bool:
@@ -75,7 +80,7 @@ def command(arguments: Sequence[str]) -> str:
 def parse_queue(text: str) -> list[QueuedJob]:
     """The jobs in the output of squeue in our format."""
     return [
-        QueuedJob(*(part.strip() for part in line.split("|", 3)))
+        QueuedJob(*(part.strip() for part in line.split("|", 5)))
         for line in text.splitlines()
         if line.count("|") >= 3
     ]

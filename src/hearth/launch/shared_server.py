@@ -20,8 +20,8 @@ from hearth.core.files import read_json, write_json
 from hearth.core.results import Results
 from hearth.core.settings import Settings
 from hearth.launch.executors import Executor, clean, log_of, outcome_of, work_of
+from hearth.launch.names import job_name
 from hearth.launch.server_job import ServerJob
-from hearth.launch.units import job_name
 
 _LOG_LINES = 20
 

@@ -10,8 +10,10 @@ from pydantic import ValidationError
 
 from hearth.core.errors import LaunchError, choices
 from hearth.core.launching import JobResources
+from hearth.launch.entries import entry_problems, explained, section
+from hearth.launch.executors import sbatch_parameters
 from hearth.launch.nodes import file_system_problems, nodes, unresolved
-from hearth.launch.options import job_values, server_values
+from hearth.launch.options import LAUNCHED, job_values, server_values
 from hearth.launch.queue import command
 
 
@@ -104,34 +106,72 @@ def _gpu_problems(wanted: JobResources, partition: Partition) -> list[str]:
 
 
 def profile_problems(profile: Mapping[str, Any]) -> list[str]:
-    """What in a Snakemake profile this cluster cannot give.
+    """What in a Snakemake profile this cluster cannot give, and what in it nobody reads.
 
     Args:
         profile: the content of its config.yaml.
 
     Raises:
-        LaunchError: the cluster does not answer, or an entry is no resource of a job.
+        LaunchError: the cluster does not answer.
     """
     found = partitions()
-    default = profile.get("default-resources", {})
-    rules = {"default-resources": {}, **profile.get("set-resources", {})}
-    said: list[str] = []
+    said = entry_problems(profile)
     used: set[str] = set()
-    for rule, resources in rules.items():
-        asked = {**default, **resources}
-        jobs = {rule: job_values(asked)}
-        if asked.get("launcher_server") == "shared":
-            jobs[f"{rule}, shared server"] = server_values(asked)
-        for name, values in jobs.items():
-            try:
-                wanted = JobResources.model_validate(values)
-            except ValidationError as error:
-                raise LaunchError(f"{name}: {error}") from error
-            said += problems(name, wanted, found)
-            if wanted.partition in found:
-                used.add(wanted.partition)
+    for name, values in _jobs(profile).items():
+        try:
+            wanted = JobResources.model_validate(values)
+        except ValidationError as error:
+            # The launcher's settings are told of already.
+            new = [f"{name}: {text}" for text in explained(error)]
+            said += [] if any(line.startswith(f"{name}: ") for line in said) else new
+            continue
+        impossible = problems(name, wanted, found)
+        said += impossible or trial(name, wanted)
+        if wanted.partition in found:
+            used.add(wanted.partition)
     said += file_system_problems(nodes(used))
     return [*said, *filter(None, [_accounting_trouble()])]
+
+
+def _jobs(profile: Mapping[str, Any]) -> dict[str, dict[str, int | str]]:
+    """What the jobs of each rule ask for, and those of shared servers."""
+    default, threads = section(profile, "default-resources"), section(profile, "set-threads")
+    jobs = {"default-resources": job_values(default)}
+    for rule, resources in section(profile, "set-resources").items():
+        if not isinstance(resources, dict):
+            continue
+        asked = {**default, **resources}
+        # Snakemake's executor asks for a rule's threads, the launcher for cpus_per_task.
+        own = {} if rule in LAUNCHED or rule not in threads else {"cpus": threads[rule]}
+        jobs[rule] = {**own, **job_values(asked)}
+        if asked.get("launcher_server") == "shared":
+            jobs[f"{rule}, shared server"] = server_values(asked)
+    return jobs
+
+
+def trial(name: str, wanted: JobResources) -> list[str]:
+    """What sbatch says of such a job, which it only checks: accounts, QOS, features, reservations.
+
+    Args:
+        name: of the rule.
+        wanted: its resources.
+    """
+    try:
+        parameters = sbatch_parameters("hearth-check", wanted)
+    except LaunchError as error:
+        return [f"{name}: {error}"]
+    options = dict(parameters.pop("additional_parameters"))
+    for key in ("partition", "account", "qos", "constraint", "gres", "gpus_per_node", "nodes",
+                "cpus_per_task", "mem", "time"):  # fmt: skip
+        if key in parameters:
+            options.setdefault(key.replace("_", "-"), parameters[key])
+    words = [f"--{key}" if value is True else f"--{key}={value}" for key, value in options.items()]
+    try:
+        command(["sbatch", "--test-only", *words, "--wrap=true"])
+    except LaunchError as error:
+        reason = str(error).splitlines()[0].partition("--wrap=true: ")[2] or str(error)
+        return [f"{name}: sbatch {' '.join(words)}: {reason}"]
+    return []
 
 
 def remarks(profile: Mapping[str, Any]) -> list[str]:
@@ -140,8 +180,7 @@ def remarks(profile: Mapping[str, Any]) -> list[str]:
     Raises:
         LaunchError: the cluster does not answer.
     """
-    entries = [profile.get("default-resources", {}), *profile.get("set-resources", {}).values()]
-    wanted = {str(entry["slurm_partition"]) for entry in entries if "slurm_partition" in entry}
+    wanted = {str(job["partition"]) for job in _jobs(profile).values() if "partition" in job}
     lost = unresolved(nodes(wanted & set(partitions())))
     if not lost:
         return []

@@ -16,9 +16,9 @@ from hearth.core.finetuning import VALIDATION
 from hearth.core.results import Results
 from hearth.core.settings import Settings
 from hearth.launch.local import Local
+from hearth.launch.names import experiment_key, job_name, rule_comment
 from hearth.launch.played import Played, expected_seconds, look
 from hearth.launch.queue import Queue, QueuedJob
-from hearth.launch.units import job_name
 
 _QUEUE_SECONDS = 5.0
 _RATE_LINES = 20  # of the log: the pace of a training is that of its last lines
@@ -27,14 +27,15 @@ _UNKNOWN = -1
 
 @dataclass(frozen=True)
 class Line:
-    """A stage of the data, one training run, one evaluation, or one evaluated task.
+    """A stage of the data, a task that it works on, a training run, an evaluation, or its task.
 
     Attributes:
         stage: "demonstrations", "prepare", "statistics", "tokenizer", "train" or "evaluate".
-        name: the run, the evaluation, or evaluation and task.
+        name: the task, the run, the evaluation, or evaluation and task.
         done, due: tasks, steps or episodes; -1 where nobody knows.
-        crashed: episodes whose every attempt failed; they are played again.
-        running, queued: jobs; -1 where Snakemake alone knows.
+        crashed: episodes whose every attempt failed; they are played again. -1 for a stage of the
+            data: Snakemake alone knows.
+        running, queued: jobs; -1 where Snakemake alone knows, because there is no Slurm.
         finish: when it will be done at the pace seen and with the jobs that run now.
         note: what is in the way, or that it is done.
     """
@@ -52,7 +53,7 @@ class Line:
     @property
     def missing(self) -> int:
         """What has no result of any kind; -1 where nobody knows."""
-        return _UNKNOWN if self.due < 0 else self.due - self.done - self.crashed
+        return _UNKNOWN if self.due < 0 else self.due - self.done - max(0, self.crashed)
 
 
 def status(
@@ -68,7 +69,7 @@ def status(
     """
     now = now or datetime.now()
     jobs, trouble = _queue(settings)
-    lines = _data(settings, tasks) if settings.run_names else []
+    lines = _data(settings, tasks, jobs, now) if settings.run_names else []
     lines += [_training(settings, run, jobs, now) for run in settings.run_names]
     groups = settings.finetuning and settings.finetuning.validation
     for evaluation in [*([VALIDATION] if groups else []), *settings.evaluation_names]:
@@ -81,49 +82,129 @@ def status(
     ]  # fmt: skip
 
 
-def _queue(settings: Settings) -> tuple[list[QueuedJob], str]:
-    """The user's jobs, and what was wrong if the cluster does not answer."""
+def _queue(settings: Settings) -> tuple[list[QueuedJob] | None, str]:
+    """The user's jobs, None without a word from Slurm, and what was wrong with it if anything."""
     if shutil.which("squeue") is None:
-        return [], ""
+        return None, ""
     try:
         return Queue(Results.of(settings).queue, _QUEUE_SECONDS).jobs(), ""
     except LaunchError as error:
-        return [], str(error)
+        return None, str(error)
 
 
-def _jobs(settings: Settings, jobs: Sequence[QueuedJob], *names: str) -> tuple[int, int]:
+def _jobs(settings: Settings, jobs: Sequence[QueuedJob] | None, *names: str) -> tuple[int, int]:
     """Running and queued jobs of one unit, Slurm's and this machine's."""
     local = Local(Results.of(settings).jobs(*names), settings.launcher.train).active()
     name = job_name(settings, *names)
-    states = Counter(job.state for job in [*jobs, *local] if job.name in (name, "-".join(names)))
+    mine = [job for job in [*(jobs or []), *local] if job.name in (name, "-".join(names))]
+    return _counted(mine)
+
+
+def _counted(jobs: Sequence[QueuedJob]) -> tuple[int, int]:
+    """How many run and how many wait."""
+    states = Counter(job.state for job in jobs)
     queued = states.pop("PENDING", 0)
     return states.total(), queued
 
 
-def _data(settings: Settings, tasks: Sequence[str]) -> list[Line]:
-    """The stages before training, by the markers that they leave."""
-    results = Results.of(settings)
-    markers: dict[str, list[Path]] = {
-        "demonstrations": [results.demonstrations(task) for task in tasks],
-        "prepare": [results.prepared(task) for task in tasks],
-        "statistics": [*map(results.task_statistics, tasks), results.statistics],
-        "tokenizer": [results.tokenizer],
+def _data(
+    settings: Settings, tasks: Sequence[str], jobs: Sequence[QueuedJob] | None, now: datetime
+) -> list[Line]:
+    """The stages before training, by the markers that they leave and the jobs of their rules."""
+    rules = _data_rules(settings, tasks)
+    stages = {
+        "demonstrations": ["demonstrations"],
+        "prepare": ["prepare"],
+        "statistics": ["task_statistics", "statistics", "run_statistics"],
+        "tokenizer": ["tokenizer", "run_tokenizer"],
     }
-    if settings.demonstrations is None:
-        del markers["demonstrations"]
-    if not any(settings.for_run(run).uses_tokenizer for run in settings.run_names):
-        del markers["tokenizer"]
+    mine = None
+    if jobs is not None:
+        mine = [job for job in jobs if job.key == experiment_key(settings)]
     lines = []
-    for stage, paths in markers.items():
-        done = sum(path.exists() for path in paths)
-        note = "finished" * (done == len(paths))
-        lines.append(
-            Line(stage, "", done, len(paths), running=_UNKNOWN, queued=_UNKNOWN, note=note)
-        )
+    for stage, names in stages.items():
+        parts = [
+            (" ".join(wildcards), marker, rule_comment(rule, *wildcards))
+            for rule in names
+            for wildcards, marker in rules[rule].items()
+        ]
+        if parts:
+            lines += _stage(stage, parts, mine, now)
     return lines
 
 
-def _training(settings: Settings, run: str, jobs: Sequence[QueuedJob], now: datetime) -> Line:
+def _data_rules(settings: Settings, tasks: Sequence[str]) -> dict[str, dict[tuple[str, ...], Path]]:
+    """Of each rule of the data: the wildcards of its jobs, and the marker that each leaves."""
+    results = Results.of(settings)
+    rules: dict[str, dict[tuple[str, ...], Path]] = {
+        "demonstrations": {(task,): results.demonstrations(task) for task in tasks},
+        "prepare": {(task,): results.prepared(task) for task in tasks},
+        "task_statistics": {(task,): results.task_statistics(task) for task in tasks},
+        "statistics": {(): results.statistics},
+        "run_statistics": {},
+        "tokenizer": {},
+        "run_tokenizer": {},
+    }
+    if settings.demonstrations is None:
+        rules["demonstrations"] = {}
+    for run in settings.run_names:
+        read, owner = Results.of_run(settings, run), (settings.first_run(run),)
+        if read != results:
+            rules["run_statistics"][owner] = read.statistics
+        if settings.for_run(run).uses_tokenizer:
+            if read != results:
+                rules["run_tokenizer"][owner] = read.tokenizer
+            else:
+                rules["tokenizer"][()] = read.tokenizer
+    return rules
+
+
+def _stage(
+    stage: str,
+    parts: Sequence[tuple[str, Path, str]],
+    jobs: Sequence[QueuedJob] | None,
+    now: datetime,
+) -> list[Line]:
+    """A line of the whole, and one of each task that a job works on or waits to.
+
+    Args:
+        stage: its name.
+        parts: the task or "", the marker, and the comment of the job of each part.
+        jobs: of the experiment; None without Slurm.
+        now: the time.
+    """
+    done = [marker for _, marker, _ in parts if marker.exists()]
+    note = "finished" * (len(done) == len(parts))
+    if jobs is None:
+        unknown = (_UNKNOWN, _UNKNOWN, _UNKNOWN)
+        return [Line(stage, "", len(done), len(parts), *unknown, note=note)]
+    lines = []
+    for name, marker, comment in parts:
+        running, queued = _counted([job for job in jobs if job.comment == comment])
+        if running or queued:
+            lines.append(Line(stage, name, int(marker in done), 1, _UNKNOWN, running, queued))
+    running, queued = sum(line.running for line in lines), sum(line.queued for line in lines)
+    finish = _last_marker(done, len(parts) - len(done), running, now)
+    whole = Line(stage, "", len(done), len(parts), _UNKNOWN, running, queued, finish, note)
+    return [whole, *(line for line in lines if line.name)]
+
+
+def _last_marker(done: Sequence[Path], left: int, running: int, now: datetime) -> datetime | None:
+    """When the last marker will be there, at the pace of those that are.
+
+    None unless more are there than jobs run: before, some may be the first of all jobs, which
+    began together and so end together.
+    """
+    if not left or not running or len(done) <= max(running, 1):
+        return None
+    times = sorted(marker.stat().st_mtime for marker in done)
+    pace = (times[-1] - times[0]) / (len(times) - 1)
+    return max(now, datetime.fromtimestamp(times[-1] + left * pace))
+
+
+def _training(
+    settings: Settings, run: str, jobs: Sequence[QueuedJob] | None, now: datetime
+) -> Line:
     results, due = Results.of(settings), settings.run(run).steps
     running, queued = _jobs(settings, jobs, "train", run)
     if results.trained(run).exists():
@@ -153,7 +234,7 @@ def _evaluation(
     benchmark: Benchmark,
     evaluation: str,
     tasks: Sequence[str],
-    jobs: Sequence[QueuedJob],
+    jobs: Sequence[QueuedJob] | None,
     now: datetime,
 ) -> list[Line]:
     """A line per task and, where there are several, one of the whole before them."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,7 +16,7 @@ from hearth.core.results import Results
 from hearth.core.selection import select_tasks
 from hearth.core.settings import Settings, freeze_settings
 from hearth.evaluation import identity
-from hearth.evaluation.official_evaluator import facts
+from hearth.launch.names import job_name
 from hearth.launch.plan import ToPlay, longest_shard, shard_counts
 from hearth.launch.server_job import ServerJob, server_job
 from hearth.launch.shards import split
@@ -66,12 +65,6 @@ def frozen(settings: Settings) -> str:
     return str(freeze_settings(plain).absolute())
 
 
-def job_name(settings: Settings, *parts: str) -> str:
-    """Two checkouts may have experiments of one name: the folder tells them apart."""
-    place = hash_json(os.path.realpath(Results.of(settings).root))[:8]
-    return "-".join(("hearth", place, *parts))
-
-
 class EvaluationUnit:
     """One task of an evaluation. Its pieces are episodes, (instance, rollout)."""
 
@@ -91,21 +84,10 @@ class EvaluationUnit:
         self._crashed_before = self._crashed()
 
     def _shared_server(self) -> ServerJob | None:
-        """The server that the shards share; None where each has its own or a script plays.
-
-        Raises:
-            LaunchError: the official evaluators cannot share one.
-        """
+        """The server that the shards share; None where each has its own or a script plays."""
         run = identity.played_by(self.settings, self.evaluation, self.task)
         if self.settings.launcher.server != "shared" or run == identity.EXPERT:
             return None
-        if facts.exist(self.benchmark):
-            # They connect again in mid-episode and know no API key of their own.
-            raise LaunchError(
-                f"launcher.server 'shared': '{self.benchmark.name}' is played by its official "
-                "evaluator, which needs a port of its own to go on after a lost connection; valid: "
-                "'shard'"
-            )
         command = None if self.backends is None else self.backends.server
         return server_job(self.settings, self.config, self.evaluation, run, self.hashes, command)
 

@@ -105,7 +105,8 @@ class PolicyNetwork(nnx.Module):
             SettingsError: FAST tokens are wanted, but the batch has none.
         """
         prefix = self.embed(observation, training=training)
-        return self.read(prefix, self.transform(prefix), observation["task"], training=training)
+        output = self.transform(prefix, training=training)
+        return self.read(prefix, output, observation["task"], training=training)
 
     def velocity(self, noisy: jax.Array, time: jax.Array, prefix: Prefix) -> jax.Array:
         """Velocity float32[B, N, H, F] (noise minus actions) at `noisy` and flow times [B, N]."""
@@ -133,13 +134,16 @@ class PolicyNetwork(nnx.Module):
         positions = prefix_positions(valid, tokens.shape[1])
         return PrefixTokens(tokens, valid, mask, positions, images, fast_length)
 
-    def transform(self, prefix: PrefixTokens, *, all_rows: bool = False) -> BackboneOutput:
+    def transform(
+        self, prefix: PrefixTokens, *, all_rows: bool = False, training: bool = False
+    ) -> BackboneOutput:
         """The backbone's pass; its last layer computes what `read` needs, or all rows."""
         task = self.config.image_tokens
         rows = slice(task, None if prefix.fast_length else task + 1)
         return self.backbone(
-            prefix.tokens, prefix.attention_mask, prefix.positions, None if all_rows else rows
-        )
+            prefix.tokens, prefix.attention_mask, prefix.positions, None if all_rows else rows,
+            training=training,
+        )  # fmt: skip
 
     def read(
         self,

@@ -18,7 +18,7 @@ from hearth.model.configuration import LayerShape, ModelConfig
 from hearth.model.linear import Linear, gated_gelu
 from hearth.model.norms import Norm
 from hearth.model.rotary import angles, rotate
-from hearth.model.stacking import rematerialised, run, split_last, stack
+from hearth.model.stacking import rematerialised, run, run_in_place, split_last, stack, take
 
 KeysAndValues = tuple[jax.Array, jax.Array]
 Angles = tuple[jax.Array, jax.Array]
@@ -111,20 +111,26 @@ class Backbone(nnx.Module):
 
     def __init__(self, config: ModelConfig, rngs: nnx.Rngs) -> None:
         shape = config.backbone_shape
-        self.scan, self.remat = config.scan_layers, config.remat
+        self.scan, self.remat, self.count = config.scan_layers, config.remat, config.prefix_layers
         self.layers = stack(lambda rngs: BackboneLayer(shape, rngs), config.prefix_layers, rngs)
         self.norm = Norm(shape.width)
 
     def __call__(
-        self, tokens: jax.Array, mask: jax.Array, positions: jax.Array, rows: slice | None = None
+        self,
+        tokens: jax.Array,
+        mask: jax.Array,
+        positions: jax.Array,
+        rows: slice | None = None,
+        *,
+        training: bool = False,
     ) -> BackboneOutput:
         """Tokens [B, S, W], mask bool[B or 1, S, S], positions int[B or 1, S].
 
         The last layer computes no more than `rows`, the tokens that something reads: the action
-        expert reads keys and values, which come from the layer's input.
+        expert reads keys and values, which come from the layer's input. A pass that is not
+        `training` copies no weights.
         """
         turns = angles(positions, tokens.shape[1], self.layers.attention.shape.head_width)
-        first, last = split_last(self.layers)
 
         def step(layer: BackboneLayer, x: jax.Array, _: None) -> tuple[jax.Array, KeysAndValues]:
             return layer(x, mask, turns)
@@ -133,9 +139,15 @@ class Backbone(nnx.Module):
             return layer(x, mask, turns, rows)
 
         cache: list[KeysAndValues] = []
-        if first is not None:
-            tokens, stacked = run(first, step, tokens, scan=self.scan, remat=self.remat)
+        if self.scan and not training and self.count > 1:
+            last = take(self.layers, -1)
+            tokens, stacked = run_in_place(self.layers, step, tokens, self.count - 1)
             cache.append(stacked)
+        else:
+            first, last = split_last(self.layers)
+            if first is not None:
+                tokens, stacked = run(first, step, tokens, scan=self.scan, remat=self.remat)
+                cache.append(stacked)
         graph, parameters = nnx.split(last)
         final_layer = rematerialised(
             lambda parameters, x: final(nnx.merge(graph, parameters), x), self.remat, in_loop=False

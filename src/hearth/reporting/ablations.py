@@ -1,4 +1,4 @@
-"""Ablations of the runtime: every variant against the full system on the same instances."""
+"""Ablations: every variant against the full system on the same instances."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hearth.core.ablations import AblationSettings
+from hearth.core.ablations import TRAINING, AblationSettings
 from hearth.core.files import write_text
 from hearth.core.sections import ReportSettings
 from hearth.reporting.cells import Cells, csv_text, row_cells, write_parquet
@@ -32,7 +32,8 @@ class Ablation:
 
     Attributes:
         name: of the evaluation.
-        overrides: of the full system's runtime; empty for the full system itself.
+        overrides: of the full system's runtime, and of its training below the keys `model`, `run`
+            and `statistics`; empty for the full system itself.
         row: its scores; `row.difference` is its q less that of the full system, paired; None for
             the full system and where no episode is shared.
         p_holm: the p-value corrected by Holm: overall across the variants, on a task across the
@@ -48,8 +49,12 @@ class Ablation:
 
     @property
     def overrides_text(self) -> str:
-        """E.g. "actions_to_execute=26, inpainting=false"."""
-        return ", ".join(f"{key}={json.dumps(value)}" for key, value in self.overrides.items())
+        """E.g. "actions_to_execute=26, model.kv_mixing=false"."""
+        pairs = []
+        for key, value in self.overrides.items():
+            training = value if key in TRAINING else {}
+            pairs += [(f"{key}.{name}", item) for name, item in training.items()] or [(key, value)]
+        return ", ".join(f"{key}={json.dumps(value)}" for key, value in pairs)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from hearth.policy.record import PredictionRecord
 from hearth.serving import wire
 from hearth.serving.access import Access
 from hearth.serving.batcher import RequestBatcher
+from hearth.serving.client import ServerLostError
 from hearth.serving.episodes import Episode, Episodes
 from hearth.serving.log import ErrorLog
 from hearth.serving.metrics import Metrics
@@ -90,6 +91,8 @@ class Conversation:
         except ConnectionClosed:
             raise
         except HearthError as error:
+            if isinstance(error, ServerLostError):
+                self.service.metrics.lost.labels(str(self.port)).inc()
             await self._refuse(str(error), "client", CloseCode.UNSUPPORTED_DATA)
         except Exception as error:  # a fault in the policy ends this episode, not the server
             text = f"{type(error).__name__}: {error}"

@@ -27,6 +27,7 @@ class Metrics:
             `unauthorized` or `busy`.
         seconds: from an observation's arrival to its answer.
         reconnects: episodes that went on after a lost connection.
+        lost: episodes of a port that ended because the server behind a relay did.
     """
 
     def __init__(self, connections: Callable[[], int]) -> None:
@@ -59,6 +60,10 @@ class Metrics:
         )  # fmt: skip
         self.reconnects = Counter(
             "hearth_reconnects", "Episodes continued by a new connection.", registry=registry
+        )  # fmt: skip
+        self.lost = Counter(
+            "hearth_lost", "Episodes that ended with the server behind this one.", ["port"],
+            registry=registry,
         )  # fmt: skip
         self._prediction_seconds = Histogram(
             "hearth_prediction_seconds", "One batched prediction of the network.",

@@ -11,13 +11,13 @@ from hearth.core.files import hash_json, read_json, write_json
 from hearth.core.settings import Settings
 from hearth.core.statistics import Statistics
 
-# These change how a run is carried out, not what comes out of it; the last two stand elsewhere in
-# the fingerprint, as the tasks and the weights that they lead to.
+# These change how a run is carried out, not what comes out of it; the last three stand elsewhere in
+# the fingerprint, as the tasks, the weights and the statistics that they lead to.
 _EXCLUDED: dict[str, Any] = {
     **dict.fromkeys(
         ("checkpoint_every", "checkpoints_kept", "log_every", "devices", "validation_every",
          "validation_batches", "maximum_loss", "start_timeout_seconds", "step_timeout_seconds",
-         "peak_teraflops", "tasks", "initialise_from"),
+         "peak_teraflops", "tasks", "initialise_from", "statistics"),
         True,
     ),
     "loader": {"workers", "threads", "batches_ahead", "image_memory_bytes"},

@@ -75,7 +75,7 @@ def make_job(settings: Settings, run: str) -> Job:
     results = Results.of(settings)
     benchmark = experiment_benchmark(settings)
     tasks = tasks_of_run(settings, run, select_tasks(settings, benchmark.task_names))
-    statistics = Statistics.load(results.statistics)
+    statistics = Statistics.load(Results.of_run(settings, run).statistics)
     statistics.check(benchmark.robot.name, tasks, settings.statistics.horizon)
 
     def batches(start: int) -> Iterator[dict[str, Any]]:
@@ -106,7 +106,7 @@ def make_loader(
         DataError: prepared episodes are missing or damaged.
     """
     results, chosen = Results.of(settings), settings.run(run)
-    tokenizer = tokenizer_for(settings, statistics)
+    tokenizer = tokenizer_for(settings, run, statistics)
     purpose = "validation" if held_out else "training"
     # No gradient is accumulated over the parts of a held-out batch: it is as large as one of them.
     parts = chosen.accumulation_steps if held_out else 1

@@ -41,6 +41,7 @@ from hearth.training.interrupt import Interrupt, interrupts
 from hearth.training.job import Job, make_job
 from hearth.training.lease import lease
 from hearth.training.measures import Speedometer, step_operations
+from hearth.training.memory import keep_freed_memory
 from hearth.training.scalars import Scalars, read_lines
 from hearth.training.sharding import make_mesh, split_batch
 from hearth.training.state import TrainState, initial_state
@@ -65,6 +66,7 @@ def train(settings: Settings, run: str, *, discard: bool = False) -> None:
         DataError: prepared episodes are missing.
         SystemExit: 130 or 143 after Ctrl-C or SIGTERM, with a checkpoint written.
     """
+    keep_freed_memory()
     processes.join(Results.of(settings).run(run), settings.run(run).start_timeout_seconds)
     fit(make_job(settings, run), discard=discard)
 
@@ -225,7 +227,7 @@ def _write_results(
         statistics=job.statistics,
         parameters=parameters,
         provenance=provenance,
-        tokenizer=tokenizer_for(job.settings, job.statistics),
+        tokenizer=tokenizer_for(job.settings, job.name, job.statistics),
     )
     marker = {
         "run": job.name,

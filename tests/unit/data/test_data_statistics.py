@@ -18,6 +18,7 @@ from hearth.core.data_sections import StatisticsSettings
 from hearth.core.errors import DataError, StatisticsError
 from hearth.core.files import read_json, write_text
 from hearth.core.results import Results
+from hearth.core.sections import RunSettings
 from hearth.core.settings import Settings
 from hearth.core.statistics import SMALLEST_STD, Statistics
 from hearth.data.episodes import EpisodeTable, read_tables
@@ -330,6 +331,38 @@ def test_outdated_and_truncated_files_are_computed_anew(make_dataset: Maker) -> 
     longer = config.model_copy(update={"statistics": section})
     assert compute_statistics(longer, (RADIO,)).horizon == 7
     assert TaskStatistics.load(path).identity.horizon == 7
+
+
+def test_a_run_may_measure_otherwise(
+    make_dataset: Maker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another normalisation shares the moments; absolute actions have moments of their own."""
+    made = make_dataset({RADIO: [20, 30]}).model_copy(update={"tasks": (RADIO,)})
+    prepare_task(made, RADIO)
+    own = {"main": {}, "every": {"per_timestep": "all"}, "absolute": {"delta_actions": False}}
+    runs = {name: RunSettings(statistics=choices) for name, choices in own.items()}
+    config = made.model_copy(update={"runs": runs})
+    results = Results.of(config)
+    full = compute_statistics(config, (RADIO,))
+    moments = results.task_statistics(RADIO).read_bytes()
+    every = pool_tasks(config, (RADIO,), run="every").statistics
+    absolute = pool_tasks(config, (RADIO,), run="absolute").statistics
+    assert every.per_timestep.all() and not full.per_timestep.all()
+    np.testing.assert_array_equal(every.chunk_std, full.chunk_std)
+    assert full.delta.any() and not absolute.delta.any()
+    assert np.abs(absolute.chunk_mean - full.chunk_mean).max() > 0.1
+    assert results.task_statistics(RADIO).read_bytes() == moments
+    assert not results.variant("every").task_statistics(RADIO).exists()
+    assert results.variant("absolute").task_statistics(RADIO).exists()
+    assert compute_statistics(config, (RADIO,)).hash == full.hash
+    file = tmp_path / "experiment.yaml"
+    write_text(file, config.model_dump_json())
+    command = ["statistics", "--config", str(file), "--workers", "1", "--run"]
+    assert main([*command, "absolute"]) == 0
+    assert Statistics.load(results.variant("absolute").statistics).hash == absolute.hash
+    assert not results.statistics.exists()
+    assert main([*command, "main"]) != 0
+    assert "no statistics of its own" in capsys.readouterr().err
 
 
 def test_command_writes_statistics_figures_and_counts(

@@ -5,7 +5,7 @@ Copied into a made-up OmniGibson as ``learning/eval.py`` (2025, hydra's override
 
 The environment variable STANDIN names a folder. A file `start` in it holds a fault of the start-up,
 `instance_<id>` one of an instance, `once_<id>` one that happens once, `end` stands for a crash
-after the last result; `played` lists what was begun.
+after the last result; `played` lists what was begun. `wait` stops until there is a file `go`.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import struct
 import sys
 import time
@@ -53,8 +54,17 @@ class Policy:
             with urllib.request.urlopen(f"http://{host}:{port}/healthz") as answer:
                 if answer.read() == b"OK\n":
                     break
-        self.socket = connect(f"ws://{host}:{port}", compression=None, max_size=None, proxy=None)
+        self.place = f"ws://{host}:{port}"
+        self.connect()
+
+    def connect(self):
+        self.socket = connect(self.place, compression=None, max_size=None, proxy=None)
         assert isinstance(msgpack.unpackb(self.socket.recv()), dict)
+
+    def reconnect(self):
+        """As after a fault of the network: without a goodbye, and without a reset."""
+        self.socket.socket.shutdown(socket.SHUT_RDWR)
+        self.connect()
 
     def reset(self):
         self.socket.send(msgpack.packb({"reset": True}))
@@ -86,6 +96,10 @@ def misbehave(fault, result):
         os.kill(os.getpid(), signal.SIGSEGV)
     if fault == "hang":
         time.sleep(600)
+    if fault == "wait":
+        (FAULTS / f"waiting_{os.getpid()}").touch()
+        while not (FAULTS / "go").exists():
+            time.sleep(0.02)
     if fault == "raise":
         raise RuntimeError("the physics went wrong")
     if fault == "silence":
@@ -128,7 +142,8 @@ def play(year, policy, task, instance, rollout, results, film):
         answer = policy.act({"robot_r1::proprio": proprioception})
         assert answer == step, f"the policy is at step {answer}, the simulator at {step}"
         if step == 1:
-            misbehave(fault_of(f"instance_{instance}", f"once_{instance}"), result)
+            fault = fault_of(f"instance_{instance}", f"once_{instance}")
+            policy.reconnect() if fault == "reconnect" else misbehave(fault, result)
     q = 1.0 if instance % 2 else 0.5
     parts = {"base": 1.5, "left": 1.2, "right": float("inf")}
     metrics = {

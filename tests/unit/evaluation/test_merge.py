@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from evaluation_setup import TASK
 
@@ -95,6 +97,27 @@ def test_impossible_values_are_missing(settings, change):
     assert merge_task(made, "trained", TASK)["counts"]["missing"] == 1
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"time": {"normalized_time": float("nan")}}, {"time": {}}, {"time": None},
+        {"normalized_agent_distance": {"base": float("inf")}}, {"normalized_agent_distance": None},
+        {"steps": "many"}, {"success": "yes"}, {"goals": None},
+    ],
+)  # fmt: skip
+def test_values_that_are_no_numbers_make_one_result_missing_and_no_merge_fail(settings, change):
+    made = settings(instances=2)
+    write_result(made, 301)
+    write_result(made, 302)
+    path = Results.of(made).episode("trained", TASK, 301, 0)
+    path.write_text(json.dumps(read_json(path) | change))
+    merged = merge_and_write(made, "trained", TASK)
+    assert merged["counts"]["missing"] == 1 and merged["counts"]["success"] == 1
+    assert "turning_on_radio_301_0.json cannot be read" in merged["episodes"][0]["reason"]
+    benchmark = load_benchmark(made.benchmark)
+    assert identity.missing_episodes(made, benchmark, "trained", TASK) == [(301, 0)], "due again"
+
+
 def test_a_policy_that_does_not_exist_yet_merges_to_all_missing(settings):
     made = settings(instances=2)
     write_result(made, 301)
@@ -106,14 +129,14 @@ def test_a_policy_that_does_not_exist_yet_merges_to_all_missing(settings):
 def test_ensure_merged_refreshes_incomplete_results_and_keeps_complete_ones(settings):
     made = settings(instances=1)
     results = Results.of(made)
-    ensure_merged(made, "trained", TASK)
+    ensure_merged(made, "trained", [TASK])
     assert read_json(results.incomplete_result("trained", TASK))["counts"]["missing"] == 1
     write_result(made, 301)
-    ensure_merged(made, "trained", TASK)
+    ensure_merged(made, "trained", [TASK])
     assert not results.incomplete_result("trained", TASK).exists()
     assert read_json(results.task_result("trained", TASK))["complete"]
     results.episode("trained", TASK, 301, 0).unlink()
-    ensure_merged(made, "trained", TASK)
+    ensure_merged(made, "trained", [TASK])
     assert read_json(results.task_result("trained", TASK))["complete"]
 
 

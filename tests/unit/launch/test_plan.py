@@ -78,7 +78,8 @@ def experiment(folder: Path, **launcher: object) -> Settings:
 def finish(settings: Settings, task: str) -> None:
     benchmark = load_benchmark("household")
     result = {
-        "q_score": {"final": 1.0}, "status": "success",
+        "q_score": {"final": 1.0}, "status": "success", "success": True, "steps": 9,
+        "time": {"normalized_time": 1.0}, "normalized_agent_distance": {},
         "provenance": identity.hashes(settings, benchmark, "expert", task),
     }  # fmt: skip
     for key in identity.due_episodes(settings, benchmark, "expert"):

@@ -209,10 +209,12 @@ def test_launchers_that_come_at_once_submit_one_server(settings, tmp_path) -> No
     assert not servers[0].executor.active()
 
 
-def test_the_official_evaluators_share_no_server(settings) -> None:
+def test_the_official_evaluators_share_a_server_too(settings) -> None:
     made = settings(benchmark="behavior-2025", demonstrations=None, data={"dataset": "data"})
-    with pytest.raises(LaunchError, match=r"'behavior-2025' is played by its official.*'shard'"):
-        EvaluationUnit(made, "trained", "turning_on_radio")
+    unit = EvaluationUnit(made, "trained", "turning_on_radio")
+    assert unit.server is not None
+    ((shard,), _) = unit.works([(1, 0)], 1)
+    assert shard.server == unit.server.record
 
 
 @pytest.mark.parametrize(

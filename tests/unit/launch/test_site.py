@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import re
 import socket
 from pathlib import Path
 
 import pytest
+import yaml
 from snakemake_executor_plugin_slurm.partitions import read_partition_file
 
 from hearth.cli import main
 from hearth.core.launching import JobResources
+from hearth.launch.entries import entry_problems
 from hearth.launch.nodes import (
     Node,
     file_system,
@@ -15,7 +18,8 @@ from hearth.launch.nodes import (
     parse_nodes,
     unresolved,
 )
-from hearth.launch.site import parse_partitions, problems
+from hearth.launch.options import RULES
+from hearth.launch.site import parse_partitions, problems, trial
 
 PROFILE = Path(__file__).resolve().parents[3] / "profiles/slurm"
 SINFO = """\
@@ -112,7 +116,7 @@ def test_the_check_says_what_cannot_work_and_what_to_mind(
 *) echo 'cpu|1-00:00:00|64|500000|(null)'; echo 'h200|2-00:00:00|64|500000|gpu:h200:8';;
 esac
 """
-    for name, text in (("sinfo", sinfo), ("sacct", "exit 0\n")):
+    for name, text in (("sinfo", sinfo), ("sacct", "exit 0\n"), ("sbatch", "exit 0\n")):
         (tmp_path / name).write_text(f"#!/bin/sh\n{text}")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -134,3 +138,60 @@ def test_the_example_of_partition_limits_is_one_and_names_no_gpus() -> None:
     assert {partition.name for partition in found} == {"cpu", "cpu-long"}
     for partition in found:
         assert partition.limits.max_gpu == 0 and partition.limits.max_runtime < 10_000
+
+
+def test_every_rule_of_the_workflow_is_known() -> None:
+    texts = [path.read_text() for path in PROFILE.parents[1].glob("workflow/rules/*.smk")]
+    found = re.findall(r"^(?:rule|checkpoint) (\w+):", "\n".join(texts), re.MULTILINE)
+    assert set(found) == set(RULES)
+
+
+def test_the_shipped_profile_has_no_idle_entry() -> None:
+    assert entry_problems(yaml.safe_load((PROFILE / "config.yaml").read_text())) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("    qos_", "    slurm_partiton: rtx", "nothing reads 'slurm_partiton': did you mean"),
+        ("launcher: slurm", "launcher: slrm", "launcher 'slrm' of rule evaluate: did you mean"),
+        ("  evaluate:", "  evalute:", "set-resources: no rule 'evalute': did you mean 'evaluate'"),
+        ("launcher_attempts: 3", "launcher_attempts: 0", "evaluate: attempts = 0: Input should be"),
+        ("launcher_shards: 8", "launcher_shard: 8", "nothing reads 'launcher_shard': did you mean"),
+        ("gpu: 1  #", "gres: gpu:rtx:1\n    gpu: 1  #", "evaluate: gres gpu:rtx:1 and gpus 1"),
+        ("    qos_", "    slurm_extra: \"'-C hbm'\"", "evaluate: extra option '-C' of sbatch"),
+    ],
+)
+def test_an_entry_that_nobody_reads_is_named(before: str, after: str, message: str) -> None:
+    text = (PROFILE / "config.yaml").read_text()
+    head, word, tail = text.rpartition("  evaluate:")
+    tail = word + tail if before != "    qos_" else f"{word}\n{after}{tail}"
+    profile = yaml.safe_load(head + tail.replace(before, after, 1))
+    (problem,) = entry_problems(profile)
+    assert message in problem
+
+
+def test_what_sbatch_would_refuse_is_said_in_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Recorded words of a real one; the cluster tests ask it."""
+    sbatch = tmp_path / "sbatch"
+    sbatch.write_text(
+        f"#!/bin/sh\necho \"$@\" > {tmp_path}/asked\n"
+        "echo 'allocation failure: Invalid feature specification' >&2\nexit 1\n"
+    )  # fmt: skip
+    sbatch.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    wanted = JobResources(
+        partition="rtx", account="me", qos="long", constraint="hbm", gpus=1, extra="--exclusive"
+    )
+    (problem,) = trial("evaluate", wanted)
+    assert problem.startswith("evaluate: sbatch ") and problem.endswith(
+        ": allocation failure: Invalid feature specification"
+    )
+    asked = (tmp_path / "asked").read_text()
+    for word in ("--test-only", "--account=me", "--qos=long", "--constraint=hbm", "--exclusive"):
+        assert word in asked, word
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    (problem,) = trial("evaluate", wanted)
+    assert "no command 'sbatch' on this machine" in problem

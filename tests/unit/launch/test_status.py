@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -13,10 +14,14 @@ from hearth.core.files import write_json
 from hearth.core.results import Results
 from hearth.core.settings import Settings, validate_settings
 from hearth.evaluation import identity
+from hearth.launch.names import experiment_key, job_name
 from hearth.launch.status import status
-from hearth.launch.units import job_name
 
 TASK = "turning_on_radio"
+SUCCESS = {
+    "q_score": {"final": 1.0}, "status": "success", "success": True, "steps": 9,
+    "time": {"normalized_time": 1.0}, "normalized_agent_distance": {},
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -38,7 +43,7 @@ def test_every_stage_says_how_far_it_is(settings: Settings) -> None:
     (results.checkpoints("main") / "40").mkdir(parents=True)
     hashes = identity.hashes(settings, benchmark, "expert", TASK)
     first, second, _ = identity.due_episodes(settings, benchmark, "expert")
-    result = {"q_score": {"final": 1.0}, "status": "success", "provenance": hashes}
+    result = {**SUCCESS, "provenance": hashes}
     write_json(results.episode("expert", TASK, *first), result)
     write_json(results.episode("expert", TASK, *second), {**result, "status": "crashed"})
     lines = status(settings, benchmark, [TASK])
@@ -70,7 +75,7 @@ def finish(settings: Settings, task: str, count: int, minutes: int) -> None:
     }
     hashes = identity.hashes(settings, benchmark, "expert", task)
     for key in identity.due_episodes(settings, benchmark, "expert")[:count]:
-        result = {"q_score": {"final": 1.0}, "status": "success", "provenance": hashes | times}
+        result = {**SUCCESS, "provenance": hashes | times}
         write_json(Results.of(settings).episode("expert", task, *key), result)
 
 
@@ -133,3 +138,39 @@ def test_a_cluster_that_does_not_answer_is_named(
     (tmp_path / "squeue").write_text("#!/bin/sh\necho 'no controller' >&2\nexit 1\n")
     last = status(settings, load_benchmark("household"), [TASK])[-1]
     assert last.stage == "queue" and "no controller" in last.note and last.missing == -1
+
+
+def test_jobs_of_snakemakes_executor_are_counted_by_stage_and_task(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = [TASK, "picking_up_trash", "bringing_water", "tidying_bedroom"]
+    settings = settings.model_copy(update={"tasks": tuple(tasks)})
+    recorded = (Path(__file__).parent / "golden/status.squeue").read_text()
+    squeue(tmp_path, monkeypatch, recorded.replace("KEY", experiment_key(settings)))
+    results, now = Results.of(settings), datetime(2026, 1, 1, 12)
+    for task, minute in ((TASK, 0), ("tidying_bedroom", 10)):
+        write_json(results.demonstrations(task), {})
+        moment = datetime(2026, 1, 1, 11, minute).timestamp()
+        os.utime(results.demonstrations(task), (moment, moment))
+    lines = status(settings, load_benchmark("household"), tasks, now)
+    data = {
+        (line.stage, line.name): (line.done, line.due, line.running, line.queued)
+        for line in lines
+        if line.stage not in ("train", "evaluate")
+    }
+    assert data == {
+        ("demonstrations", ""): (2, 4, 1, 1),
+        ("demonstrations", "picking_up_trash"): (0, 1, 1, 0),
+        ("demonstrations", "bringing_water"): (0, 1, 0, 1),
+        ("prepare", ""): (0, 4, 1, 0),
+        ("prepare", TASK): (0, 1, 1, 0),
+        ("statistics", ""): (0, 5, 1, 1),
+        ("statistics", "picking_up_trash"): (0, 1, 1, 0),
+    }, "neither another experiment's jobs nor those that nobody marked"
+    # Two are done, ten minutes apart, and one runs: the other two follow at that pace, from 11:10.
+    (demonstrations, *_) = lines
+    assert demonstrations.finish == now, "they are late"
+    early = status(settings, load_benchmark("household"), tasks, datetime(2026, 1, 1, 11, 12))[0]
+    assert early.finish == datetime(2026, 1, 1, 11, 30)
+    train = next(line for line in lines if line.stage == "train")
+    assert (train.running, train.queued) == (1, 0)

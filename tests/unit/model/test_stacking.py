@@ -10,7 +10,7 @@ from flax import nnx
 
 from hearth.core.errors import SettingsError
 from hearth.model.linear import Linear
-from hearth.model.stacking import rematerialised, run, split_last, stack
+from hearth.model.stacking import rematerialised, run, run_in_place, split_last, stack, take
 
 LAYERS = 3
 
@@ -56,6 +56,20 @@ def test_the_last_layer_comes_off() -> None:
     assert first is not None
     np.testing.assert_array_equal(first.kernel[...], stacked.kernel[:-1])
     np.testing.assert_array_equal(last.kernel[...], stacked.kernel[-1])
+
+
+def test_layers_that_stay_where_they_are_do_what_their_copies_do() -> None:
+    stacked, x = layers(), jnp.ones((2, 4))
+
+    def unshifted(layer: Linear, x: jax.Array, _: None) -> tuple[jax.Array, jax.Array]:
+        return step(layer, x, jnp.zeros(()))
+
+    first, last = split_last(stacked)
+    assert first is not None
+    expected = run(first, unshifted, x, scan=True, remat="none")
+    found = run_in_place(stacked, unshifted, x, LAYERS - 1)
+    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    np.testing.assert_array_equal(take(stacked, -1).kernel[...], last.kernel[...])
 
 
 def test_nothing_is_left_of_a_single_layer() -> None:

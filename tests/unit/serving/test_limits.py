@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 import threading
 import time
 import urllib.request
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -134,17 +135,21 @@ def test_malformed_traffic_disturbs_no_other_client():
         playing = threading.Thread(target=play)
         playing.start()
 
-        async def flood() -> None:
-            await asyncio.gather(*(
-                send_malformed(port, MalformedFrames(valid, ["image", "task_id"], seed), 150)
-                for seed in range(4)
-            ))  # fmt: skip
+        def flood(seed: int) -> Counter[tuple[str, str]]:
+            return send_malformed(port, MalformedFrames(valid, ["image", "task_id"], seed), 150)
 
-        asyncio.run(flood())
+        with ThreadPoolExecutor(4) as pool:
+            ends = sum(pool.map(flood, range(4)), Counter[tuple[str, str]]())
         done.set()
         playing.join()
         assert steps == list(range(len(steps))) and steps
-        assert get(port, "/healthz")[0] == "OK\n"
+        text, _ = get(port, "/metrics")
+        errors = sum(
+            value(text, f'hearth_errors_total{{cause="{cause}"}}') for cause in ("client", "policy")
+        )
+        # They were read and refused, and not only dropped with their connections.
+        refused = sum(number for (_, end), number in ends.items() if end in ("refused", "taken"))
+        assert refused > 400 and errors >= refused
 
 
 def test_a_message_in_endless_fragments_ends_its_connection():

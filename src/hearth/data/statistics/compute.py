@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -16,6 +16,7 @@ from hearth.benchmark import Benchmark, experiment_benchmark
 from hearth.core.errors import DataError, StatisticsError
 from hearth.core.files import hash_json, read_json
 from hearth.core.lifetime import end_pool_worker_with_parent
+from hearth.core.own_statistics import measures_anew
 from hearth.core.progress import progress
 from hearth.core.results import Results
 from hearth.core.settings import Settings
@@ -36,28 +37,43 @@ def compute_statistics(settings: Settings, tasks: Sequence[str], workers: int = 
     return pool_tasks(settings, tasks, workers).statistics
 
 
-def pool_tasks(settings: Settings, tasks: Sequence[str], workers: int = 1) -> Pooled:
+def pool_tasks(
+    settings: Settings, tasks: Sequence[str], workers: int = 1, run: str | None = None
+) -> Pooled:
     """Bring the files of `tasks` up to date, in `workers` processes, and pool them.
 
     Files whose episodes and settings did not change are kept, so a further task costs itself alone.
+
+    Args:
+        settings: the experiment.
+        tasks: their names.
+        workers: processes.
+        run: whose own statistics to make; None: those of the experiment.
 
     Raises:
         DataError: a task is not prepared, or its file is damaged or belongs to another benchmark.
         StatisticsError: there are no episodes, or none has a full chunk.
     """
     results = Results.of(settings)
+    if run is not None:
+        results = Results.of_run(settings, run) if measures_anew(settings, run) else results
+        settings = settings.for_run(run)
     benchmark = experiment_benchmark(settings)
     identities = {task: identify(settings, benchmark, task) for task in tasks}
     paths = {task: results.task_statistics(task) for task in tasks}
-    outdated = [task for task in tasks if not is_current(paths[task], identities[task])]
+    outdated = {
+        task: path for task, path in paths.items() if not is_current(path, identities[task])
+    }
     _compute_tasks(settings, outdated, workers)
     return pool(
         (TaskStatistics.load(paths[task]) for task in tasks), benchmark, settings.statistics
     )
 
 
-def bring_up_to_date(settings: Settings, task: str) -> TaskStatistics:
+def bring_up_to_date(settings: Settings, task: str, path: Path | None = None) -> TaskStatistics:
     """The statistics of one task: its file if it is current, else computed and written.
+
+    `path` is the file; None: the experiment's own.
 
     Raises:
         DataError: it is not prepared, or its file is damaged or belongs to another benchmark.
@@ -65,7 +81,7 @@ def bring_up_to_date(settings: Settings, task: str) -> TaskStatistics:
     results = Results.of(settings)
     benchmark = experiment_benchmark(settings)
     identity = identify(settings, benchmark, task)
-    path = results.task_statistics(task)
+    path = path or results.task_statistics(task)
     if is_current(path, identity):
         return TaskStatistics.load(path)
     delta = delta_mask(settings.statistics, benchmark)
@@ -124,12 +140,12 @@ def check_file(path: Path, benchmark: Benchmark) -> int:
         return int(file.attrs["image_size"])  # type: ignore[arg-type]
 
 
-def _compute_tasks(settings: Settings, tasks: Sequence[str], workers: int) -> None:
+def _compute_tasks(settings: Settings, tasks: Mapping[str, Path], workers: int) -> None:
     count = min(workers, len(tasks))
     if count <= 1:
         with progress("statistics of tasks", len(tasks)) as advance:
-            for task in tasks:
-                bring_up_to_date(settings, task)
+            for task, path in tasks.items():
+                bring_up_to_date(settings, task, path)
                 advance(note=task)
         return
     # Spawned, not forked: the caller may hold threads.
@@ -141,7 +157,9 @@ def _compute_tasks(settings: Settings, tasks: Sequence[str], workers: int) -> No
         ) as executor,
         progress("statistics of tasks", len(tasks)) as advance,
     ):
-        futures = {executor.submit(_compute_in_pool, settings, task): task for task in tasks}
+        futures = {
+            executor.submit(_compute_in_pool, settings, *item): item[0] for item in tasks.items()
+        }
         try:
             for future in as_completed(futures):
                 future.result()
@@ -154,9 +172,9 @@ def _compute_tasks(settings: Settings, tasks: Sequence[str], workers: int) -> No
             executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _compute_in_pool(settings: Settings, task: str) -> None:
+def _compute_in_pool(settings: Settings, task: str, path: Path) -> None:
     """What a process of the pool does: the result stays in the file, not in the pipe."""
-    bring_up_to_date(settings, task)
+    bring_up_to_date(settings, task, path)
 
 
 @contextmanager

@@ -62,15 +62,15 @@ class TokenizerReport:
         }
 
 
-def tokenizer_for(settings: Settings, statistics: Statistics) -> FastTokenizer | None:
-    """The experiment's trained tokenizer where its network predicts FAST tokens, else None.
+def tokenizer_for(settings: Settings, run: str, statistics: Statistics) -> FastTokenizer | None:
+    """The trained tokenizer of a run where its network predicts FAST tokens, else None.
 
     Raises:
         DataError: it is missing or damaged, or was trained with other statistics.
     """
-    if not settings.uses_tokenizer:
+    if not settings.for_run(run).uses_tokenizer:
         return None
-    tokenizer = FastTokenizer.load(Results.of(settings).tokenizer)
+    tokenizer = FastTokenizer.load(Results.of_run(settings, run).tokenizer)
     tokenizer.check(statistics)
     return tokenizer
 

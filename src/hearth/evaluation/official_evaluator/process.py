@@ -19,7 +19,7 @@ import psutil
 from hearth.evaluation.processes import Child, last_lines
 
 _METRIC = re.compile(
-    r"^hearth_(port_requests_total|waiting|episode_steps)\{"
+    r"^hearth_(port_requests_total|waiting|episode_steps|lost_total)\{"
     r'(?:kind="(\w+)",)?port="(\d+)"(?:,kind="(\w+)")?\} (\S+)$',
     re.MULTILINE,
 )
@@ -85,12 +85,14 @@ class Activity:
         resets, answers: since the server's start.
         steps: answers since the last reset.
         waiting: observations that have no answer yet.
+        lost: episodes that ended because a shared server did.
     """
 
     resets: int = 0
     answers: int = 0
     steps: int = 0
     waiting: int = 0
+    lost: int = 0
 
 
 def read_activity(address: tuple[str, int]) -> dict[int, Activity] | None:
@@ -112,6 +114,7 @@ def parse_activity(text: str) -> dict[int, Activity]:
     found: dict[int, dict[str, int]] = {}
     names = {
         "reset": "resets", "observation": "answers", "waiting": "waiting", "episode_steps": "steps",
+        "lost_total": "lost",
     }  # fmt: skip
     for metric, before, port, after, value in _METRIC.findall(text):
         field = names[before or after or metric]

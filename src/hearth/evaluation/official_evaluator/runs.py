@@ -39,6 +39,7 @@ class Run:
         seen: what the server last saw on its port.
         written: the number of results that it has written.
         fault: what is wrong with the result that it wrote last.
+        origin: what its server says of itself, for the provenance of results.
         films: monotonic seconds when the result of an episode without its film was first seen.
     """
 
@@ -53,6 +54,7 @@ class Run:
     seen: Activity = field(init=False)
     written: int = 0
     fault: str = ""
+    origin: dict[str, Any] = field(default_factory=dict)
     films: dict[tuple[int, int], float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -79,6 +81,11 @@ class Run:
     def useful(self) -> bool:
         """Whether it came to a first observation or result at all."""
         return self.began or self.written > 0 or self.seen.answers > self.before.answers
+
+    @property
+    def lost(self) -> bool:
+        """Whether the shared server was lost under an episode of it."""
+        return self.seen.lost > self.before.lost
 
     def kept(self, episode: Episode) -> None:
         """The result of an episode was kept."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 import platform
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 from hearth.core.errors import DataError, EvaluationError, SettingsError
 from hearth.core.evaluator import EvaluatorSettings
@@ -16,9 +16,12 @@ from hearth.evaluation.official_evaluator import facts as evaluator_facts
 from hearth.evaluation.official_evaluator.files import EvaluatorFiles
 from hearth.evaluation.official_evaluator.installation import inspect
 from hearth.evaluation.official_evaluator.process import read_activity
+from hearth.evaluation.official_evaluator.relay import Relay
 from hearth.evaluation.official_evaluator.runs import Run, Starter, now
 from hearth.evaluation.pending import Episode, PendingEpisodes
 from hearth.evaluation.processes import PolicyServer, describe_exit
+from hearth.evaluation.servers import SharedServerFile, SharedServers
+from hearth.policy.compression import executed_steps
 from hearth.serving.client import PolicyClient
 
 _TICK_SECONDS = 0.25
@@ -35,13 +38,20 @@ class EvaluatorScheduler:
         pending: the episodes.
         server: command of the policy server without its ports.
         part: begins the names of the logs.
+        shared: the server that another job runs, in place of `server`; then a relay has the ports.
 
     Raises:
         SettingsError: there is no section 'evaluator'.
         EvaluationError: the user's OmniGibson does not fit, or cannot play what is wanted.
     """
 
-    def __init__(self, pending: PendingEpisodes, server: tuple[str, ...], part: str = "") -> None:
+    def __init__(
+        self,
+        pending: PendingEpisodes,
+        server: tuple[str, ...],
+        part: str = "",
+        shared: SharedServerFile | None = None,
+    ) -> None:
         self.pending, self.server_command = pending, server
         self.wanted, self.benchmark = pending.wanted, pending.benchmark
         self.evaluator = _section(pending)
@@ -53,7 +63,10 @@ class EvaluatorScheduler:
         self.logs = pending.results.evaluation(pending.evaluation) / "logs"
         self.log_name = f"{pending.task}_{part}"
         self.server: PolicyServer | None = None
-        self.device: str | None = None
+        self.shared_file, self.shared = shared, None
+        if shared is not None:
+            self.shared = SharedServers(shared, pending.hashes["policy_hash"])
+        self.metadata: dict[str, Any] = {}  # of the server
         self.runs: list[Run] = []
         self.failed_starts = 0  # in a row
 
@@ -86,15 +99,23 @@ class EvaluatorScheduler:
         for count, slot in zip(range(len(free), 0, -1), free, strict=True):
             if not self.pending:
                 return
+            if self.shared is not None and self.shared.current() is None:
+                return  # a scene is loaded for minutes, so only for a server that is there
             self.server = self.server or self._start_server()
             episodes = self._take(math.ceil(len(self.pending) / count))
             if episodes:
-                self.runs.append(self.starter.start(slot, self.server, episodes))
+                run = self.starter.start(slot, self.server, episodes)
+                said = self.metadata if self.shared is None else self.shared.metadata
+                run.origin = {name: said.get(name) for name in ("device", "batch_sizes")}
+                self.runs.append(run)
 
     def _start_server(self) -> PolicyServer:
+        if self.shared_file is not None:
+            return PolicyServer(
+                self._relay(self.shared_file).command(), self.logs / f"{self.log_name}server.log",
+                self.wanted.start_timeout_seconds, ports=self.wanted.workers,
+            )  # fmt: skip
         environment = {}
-        if "XLA_PYTHON_CLIENT_PREALLOCATE" not in os.environ:
-            environment["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # the simulator needs memory too
         if self.evaluator.policy_gpu is not None:
             environment["CUDA_VISIBLE_DEVICES"] = str(self.evaluator.policy_gpu)
         limit = self.wanted.start_timeout_seconds
@@ -105,8 +126,19 @@ class EvaluatorScheduler:
             ports=self.wanted.workers, environment=environment,
         )  # fmt: skip
         with PolicyClient(*server.address, limit, limit) as client:
-            self.device = client.metadata.get("device")
+            self.metadata = client.metadata
         return server
+
+    def _relay(self, shared: SharedServerFile) -> Relay:
+        runtime = self.pending.settings.runtime_for(self.pending.evaluation)
+        return Relay(
+            record=Path(shared.path).absolute(),
+            policy_hash=self.pending.hashes["policy_hash"],
+            task_index=self.benchmark.task(self.pending.task).index,
+            steps_ahead=executed_steps(runtime.actions_to_execute, runtime.compression),
+            # Shorter than the watchdog, which does not know who hangs.
+            answer_seconds=0.8 * self.wanted.step_timeout_seconds,
+        )
 
     def _take(self, most: int) -> list[Episode]:
         """Episodes for one process: whole instances, as many as it may have."""
@@ -168,7 +200,7 @@ class EvaluatorScheduler:
                 "simulator": self.benchmark.simulator,
                 "simulator_version": f"omnigibson {self.installation.version}",
                 "host": platform.node(),
-                "device": self.device,
+                **run.origin,
                 "start_time": run.since,
                 "end_time": now(),
             }
@@ -207,6 +239,9 @@ class EvaluatorScheduler:
         played again after all others, so that they need not wait for it.
         """
         run.process.close()
+        if self.shared is not None and self.server is not None:
+            # Why it ended is known to the relay, which may have learnt it since the last look.
+            run.note((read_activity(self.server.address) or {}).get(run.port, run.seen))
         self._keep(run, ended=True)
         log = run.process.log_tail()
         self.runs.remove(run)
@@ -216,9 +251,13 @@ class EvaluatorScheduler:
         # A scene that still loads has nothing to do with the server.
         hit = [] if server_lost and not run.connected else run.episodes[:1]
         self.pending.give_back(run.episodes[len(hit) :])
+        cut_off = self.shared is not None and (server_lost or run.lost)
         for episode in hit:
-            self.pending.failed(episode, reason, log, next_in_turn=False)
-        self.failed_starts = 0 if run.useful else self.failed_starts + 1
+            if cut_off:
+                self.pending.cut_off(episode, f"the shared policy server was lost; {reason}", log)
+            else:
+                self.pending.failed(episode, reason, log, next_in_turn=False)
+        self.failed_starts = 0 if run.useful or cut_off else self.failed_starts + 1
         if self.failed_starts >= self.wanted.attempts and self.pending:
             tail = "\n".join(log)
             raise EvaluationError(

@@ -132,6 +132,8 @@ def _shown(key: str, value: Any) -> str:
 
 def _state_tokens(ranges: tuple[tuple[float, float], ...]) -> str:
     """How many tokens the state has, and what their bins span."""
+    if not ranges:
+        return "one token of the whole state, no bins"
     spans = sorted(set(ranges))
     bins = f"{spans[0][0]:g}..{spans[0][1]:g}" if len(spans) == 1 else "a range each"
     return f"{len(ranges)} state tokens, bins over {bins}"

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import mink
 import mujoco
 import numpy as np
 
+from hearth.core.imports import without
 from hearth.simulation.household import robot_model as names
 from hearth.simulation.household.robot import (
     ACTION_LOWER,
@@ -24,6 +24,10 @@ from hearth.simulation.household.robot import (
     Robot,
 )
 from hearth.simulation.household.robot_model import SIDES, add_robot
+
+# mink's interface to solvers loads each one it finds, and JAX for one that is not even there.
+with without("jax"):
+    import mink
 
 _POSITION_COST = 10.0
 _TRUNK_COST = 1.5

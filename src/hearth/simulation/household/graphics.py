@@ -20,7 +20,11 @@ def select_backend() -> str:
 
     EGL and OSMesa give the same bytes here; EGL starts faster and uses a GPU where there is one.
     Without either library mujoco still simulates, but only if it is told not to look for graphics.
+
+    Mesa's drawing on the CPU is kept to the calling thread, unless LP_NUM_THREADS says otherwise:
+    an image of the policy is a single tile, and simulators run side by side. Same bytes.
     """
+    os.environ.setdefault("LP_NUM_THREADS", "0")
     if not os.environ.get("MUJOCO_GL"):
         if ctypes.util.find_library("EGL") and ctypes.util.find_library("GL"):
             backend = "egl"

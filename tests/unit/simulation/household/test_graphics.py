@@ -31,6 +31,16 @@ def test_the_users_choice_stands(monkeypatch):
     assert graphics.select_backend() == "glfw"
 
 
+def test_drawing_keeps_to_one_thread_unless_the_user_wants_more(monkeypatch):
+    monkeypatch.setenv("MUJOCO_GL", "egl")
+    monkeypatch.delenv("LP_NUM_THREADS", raising=False)
+    graphics.select_backend()
+    assert graphics.os.environ["LP_NUM_THREADS"] == "0"
+    monkeypatch.setenv("LP_NUM_THREADS", "2")
+    graphics.select_backend()
+    assert graphics.os.environ["LP_NUM_THREADS"] == "2"
+
+
 def test_an_unknown_backend_names_the_valid_ones(monkeypatch):
     monkeypatch.setenv("MUJOCO_GL", "elg")
     with pytest.raises(SimulationError, match=r"'elg'.*did you mean 'egl'.*osmesa"):

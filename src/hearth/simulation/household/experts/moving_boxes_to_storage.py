@@ -27,6 +27,8 @@ _AT_PLACE = (0.57, -0.31)
 # Of the lower box, in the world; how far from it that box may end.
 _PLACE = np.array([0.62, 0.05, 0.0])
 _PLACED_M = 0.15
+# A lower box that moved farther than this while the upper one came is gone to anew [m].
+_SHIFTED_M = 0.02
 
 
 class MovingBoxesToStorage(Expert):
@@ -54,26 +56,33 @@ class MovingBoxesToStorage(Expert):
 
     def _bring(self, name: str) -> Actions:
         """Carry the box into the garage: the first onto the floor, the second onto the first."""
-        place, rotation = _PLACE, hand_rotation(0.0, _PITCH)
-        if name != _BOXES[0]:
-            place = self.position(_BOXES[0]) + _HEIGHT_M * skills.UP
-            rotation = self._hand_along(_BOXES[0])
-        self.intent.base_goal = standing_pose(place, 0.0, *_AT_PLACE)
 
         def box() -> np.ndarray:
             return self.position(name)
 
-        held = yield from carrying.carry(
-            self,
-            _SIDE,
-            box,
-            place + carrying.HOVER_M * skills.UP,
-            rotation,
-            lambda: skills.holds(self, _SIDE, self._grip(name), _HELD_M),
-            float(place[2]) + 0.03,
-        )
+        place, rotation, held = _PLACE, np.eye(3), True
+        aside = np.inf
+        while held and aside > _SHIFTED_M:  # the robot may have pushed the lower box on its way
+            place, rotation = self._place(name)
+            self.intent.base_goal = standing_pose(place, 0.0, *_AT_PLACE)
+            held = yield from carrying.carry(
+                self,
+                _SIDE,
+                box,
+                place + carrying.HOVER_M * skills.UP,
+                rotation,
+                lambda: skills.holds(self, _SIDE, self._grip(name), _HELD_M),
+                float(place[2]) + 0.03,
+            )
+            aside = float(np.linalg.norm(self._place(name)[0] - place))
         if held:
             yield from carrying.set_down(self, _SIDE, box, place, rotation, 0.11 * skills.UP)
+
+    def _place(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Where the box belongs ``[3]`` [m] and how the hand is turned there ``[3, 3]``."""
+        if name == _BOXES[0]:
+            return _PLACE, hand_rotation(0.0, _PITCH)
+        return self.position(_BOXES[0]) + _HEIGHT_M * skills.UP, self._hand_along(_BOXES[0])
 
     def _stored(self) -> bool:
         """Whether the first box stands in the garage."""

@@ -5,10 +5,12 @@ Snakemake takes any name of a rule or a resource without a word.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Mapping
 from typing import Any
 
+from humanfriendly import InvalidTimespan, parse_timespan
 from pydantic import ValidationError
 
 from hearth.core.errors import HearthError, choices
@@ -22,15 +24,21 @@ _CLOSE = 0.8  # of difflib: a slip of a letter or two; other names may be the si
 def section(profile: Mapping[str, Any], name: str) -> dict[str, Any]:
     """A section of the profile; an empty one where it is missing or empty.
 
-    Options of sbatch lose the inner ones of their two kinds of quotes, as Snakemake does it.
+    As Snakemake does it, options of sbatch lose the inner ones of their two kinds of quotes, and a
+    runtime such as "8h" becomes minutes.
     """
-    return {key: _unquoted(key, value) for key, value in (profile.get(name) or {}).items()}
+    return {key: _read(key, value) for key, value in (profile.get(name) or {}).items()}
 
 
-def _unquoted(name: str, value: Any) -> Any:
+def _read(name: str, value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _unquoted(key, inner) for key, inner in value.items()}
-    return value.strip("'\"") if isinstance(value, str) and name.endswith("slurm_extra") else value
+        return {key: _read(key, inner) for key, inner in value.items()}
+    if isinstance(value, str) and name.endswith("slurm_extra"):
+        return value.strip("'\"")
+    if isinstance(value, str) and name.endswith("runtime") and not value.isdecimal():
+        with contextlib.suppress(InvalidTimespan):  # left as it is, its reader says what is wrong
+            return max(round(parse_timespan(value)) // 60, 1)
+    return value
 
 
 def entry_problems(profile: Mapping[str, Any]) -> list[str]:

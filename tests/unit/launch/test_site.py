@@ -10,7 +10,7 @@ from snakemake_executor_plugin_slurm.partitions import read_partition_file
 
 from hearth.cli import main
 from hearth.core.launching import JobResources
-from hearth.launch.entries import entry_problems
+from hearth.launch.entries import entry_problems, section
 from hearth.launch.nodes import (
     Node,
     file_system,
@@ -131,6 +131,16 @@ esac
     assert said[1].startswith("note: names of nodes that do not resolve here: no.such.host")
     profile.write_text(profile.read_text().replace("gpu: 9", "gpu: 8"))
     assert main(["cluster", "check", "--profile", str(profile)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("written", "minutes"), [("8h", 480), ("2d", 2880), (90, 90), ("90", "90"), ("soon", "soon")]
+)
+def test_runtimes_are_minutes_as_snakemake_reads_them(
+    written: int | str, minutes: int | str
+) -> None:
+    profile = {"set-resources": {"train": {"runtime": written, "slurm_partition": "h200"}}}
+    assert section(profile, "set-resources")["train"]["runtime"] == minutes
 
 
 def test_the_example_of_partition_limits_is_one_and_names_no_gpus() -> None:

@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 
 from hypothesis import settings
@@ -26,6 +27,9 @@ def _compile_quickly_and_once() -> None:
     # Nothing is kept: the next run compiles for itself.
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
+
+# A shell's background jobs ignore Ctrl-C, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Here and not in a hook: conftest files further down import jax, which reads this once.
 if "PYTEST_XDIST_WORKER" not in os.environ:  # its workers inherit the environment

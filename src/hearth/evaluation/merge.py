@@ -53,7 +53,8 @@ def merge_task(
         "time_limit_factor": benchmark.time_limit_factor,
         **hashes,
     }
-    return task_result(header, due, [_entry(results, evaluation, task, k, hashes) for k in due])
+    entries = [_entry(results, evaluation, task, k, hashes, wanted.video) for k in due]
+    return task_result(header, due, entries)
 
 
 def _policy(settings: Settings, evaluation: str, task: str) -> str:
@@ -162,11 +163,13 @@ def _hashes(
         return {"policy_hash": None, "config_hash": config}
 
 
+def _place(results: Results, path: str) -> str:
+    return Path(path).relative_to(results.root).as_posix()
+
+
 def _below(results: Results, path: str) -> str | None:
     """Where a file stands below the results root; None if there is none."""
-    if not os.access(path, os.F_OK):
-        return None
-    return Path(path).relative_to(results.root).as_posix()
+    return _place(results, path) if os.access(path, os.F_OK) else None
 
 
 def _entry(
@@ -175,8 +178,12 @@ def _entry(
     task: str,
     key: identity.Key,
     hashes: dict[str, str | None],
+    filmed: bool,
 ) -> dict[str, Any]:
-    """One episode's line; `reason` says what was wrong with a crashed or missing one."""
+    """One episode's line; `reason` says what was wrong with a crashed or missing one.
+
+    Where videos are made (`filmed`) the line names one that is lost too: the report says so.
+    """
     path = results.episode(evaluation, task, *key)
     result, reason = identity.read_result(path, hashes)
     if result is None:
@@ -184,6 +191,7 @@ def _entry(
     if result["status"] == "crashed":
         return {**missing_episode(key, result.get("reason", "")), "status": "crashed"}
     stem, record = os.fspath(path).removesuffix(".json"), {}
+    film = f"{stem}.mp4"
     if "official" in result:
         file = results.evaluation(evaluation) / result["official"]["file"]
         record = {"record": file.relative_to(results.root).as_posix()}
@@ -196,7 +204,7 @@ def _entry(
         "steps": int(result["steps"]),
         "normalized_time": result["time"]["normalized_time"],
         "normalized_agent_distance": result["normalized_agent_distance"],
-        "video": _below(results, f"{stem}.mp4"),
+        "video": _place(results, film) if filmed else _below(results, film),
         "trace": _below(results, stem + traces.SUFFIX),
         **record,
         "goals": result.get("goals", []),

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from hearth.core.errors import DataError
 from hearth.reporting.figures import episode_kind
+from hearth.reporting.files import Files
 from hearth.reporting.merged import Episode, Evaluation, fault_text
-from hearth.reporting.page_data import Files
 from hearth.reporting.posters import write_poster
 
 

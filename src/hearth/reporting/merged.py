@@ -11,6 +11,7 @@ from typing import Any
 from hearth.core.errors import DataError, choices
 from hearth.core.files import hash_file, read_json
 from hearth.core.results import Results
+from hearth.reporting.files import Files, missing_videos
 
 STATUSES = ("success", "timeout", "failure", "crashed", "missing")
 ABSENT = ("crashed", "missing")  # no official result stands behind these: they score zero
@@ -38,7 +39,7 @@ class Episode:
         normalized_time: human steps over policy steps, None where unknown.
         normalized_distance: the same ratio for the paths of base, left and right hand, infinite
             for a part that never moved.
-        video: path relative to the results root, None without one.
+        video: path relative to the results root, None where none was to be made.
         record: the same for the result file, where it has a place of its own.
         trace: the same for what the policy predicted (`hearth.core.traces`).
         reason: why a crashed or missing episode has no result.
@@ -141,7 +142,7 @@ def load_evaluation(root: Path | str, name: str, tasks: Sequence[str]) -> Evalua
     """Read one evaluation's merged results for `tasks`.
 
     A file that is missing or faulty does not stop the others: its task is absent (it scores zero)
-    and the fault stands in `faults`.
+    and the fault stands in `faults`, as do videos that are not there.
     """
     results: dict[str, TaskResult] = {}
     faults: list[str] = []
@@ -162,6 +163,8 @@ def load_evaluation(root: Path | str, name: str, tasks: Sequence[str]) -> Evalua
     marker = Results(Path(root)).imported(name)
     if marker.is_file():
         faults += _import_faults(marker, name, root)
+    videos = (episode.video for result in results.values() for episode in result.episodes)
+    faults += missing_videos(Files(Path(root)), name, videos)
     return Evaluation(
         name, split or "unknown", results, absent, tuple(faults), imported=marker.is_file()
     )

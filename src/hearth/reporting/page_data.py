@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from hearth.core.files import write_text
 from hearth.core.results import Results
 from hearth.reporting.comparisons import Comparison, Comparisons
 from hearth.reporting.figures import by_score, episode_kind
+from hearth.reporting.files import Files
 from hearth.reporting.labels import FailureLabels, Label, is_failure, result_hash
 from hearth.reporting.leaderboard import Leaderboard
 from hearth.reporting.merged import ABSENT, Episode, Evaluation, Goal
@@ -24,29 +25,6 @@ from hearth.reporting.merged import ABSENT, Episode, Evaluation, Goal
 _GOAL_MARKS = {(False, True): "+", (True, True): "=", (False, False): "-", (True, False): "!"}
 _DIGITS = 6
 ESTIMATE_COLUMNS = ("estimate", "low", "high", "p", "p_holm", "instances", "more_instances")
-
-
-class Files:
-    """Which files exist below the results root; a folder is listed once.
-
-    Asking a cluster's file system about 20,000 files one by one takes longer than all the rest.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._listed: dict[str, frozenset[str]] = {}
-
-    def link(self, place: str | None) -> str | None:
-        """The link of the page to `place` below the root; None where there is no such file."""
-        if place is None:
-            return None
-        path = PurePosixPath(place)
-        folder = str(path.parent)
-        if folder not in self._listed:
-            full = self.root / folder
-            names = (item.name for item in full.iterdir()) if full.is_dir() else ()
-            self._listed[folder] = frozenset(names)
-        return f"../{place}" if path.name in self._listed[folder] else None
 
 
 def write_page_data(root: Path, leaderboard: Leaderboard) -> set[Path]:

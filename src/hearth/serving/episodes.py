@@ -167,7 +167,7 @@ class Episodes:
                 episode.announced = False  # its evaluator is done; whoever comes next starts anew
             return
         self._shared.discard(episode)
-        lost = code == CloseCode.ABNORMAL_CLOSURE
+        lost = code != CloseCode.NORMAL_CLOSURE  # a proxy or a client that fails says goodbye too
         if lost and episode.announced and episode.started and not episode.broken:
             self._forget_old()
             self._lost.append(time.monotonic())

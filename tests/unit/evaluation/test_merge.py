@@ -13,6 +13,7 @@ from hearth.core.files import read_json, write_json
 from hearth.core.results import Results
 from hearth.evaluation import identity
 from hearth.evaluation.merge import ensure_merged, merge_and_write, merge_task
+from hearth.reporting.merged import load_evaluation
 
 
 def write_result(settings, instance, *, q=1.0, status="success", **provenance):
@@ -55,6 +56,26 @@ def test_missing_and_crashed_episodes_score_zero_and_stay_in_the_denominator(set
     # The workflow's target must not appear while anything is crashed or missing.
     assert not Results.of(made).task_result("trained", TASK).exists()
     assert read_json(Results.of(made).merged_result("trained", TASK)) == merged
+
+
+def test_a_film_that_was_to_be_made_and_is_not_there_is_a_fault_and_its_result_counts(settings):
+    made = settings(instances=5, video=True)
+    for instance in range(301, 306):
+        write_result(made, instance)
+    results = Results.of(made)
+    for instance in (301, 305):
+        results.episode("trained", TASK, instance, 0).with_suffix(".mp4").write_bytes(b"film")
+    assert merge_and_write(made, "trained", TASK)["complete"]
+    found = load_evaluation(results.root, "trained", [TASK])
+    names = ", ".join(f"{TASK}_{instance}_0.mp4" for instance in (302, 303, 304))
+    assert found.faults == (f"trained: 3 videos are missing: {names}",) and found.complete
+    for instance in (301, 305):
+        results.episode("trained", TASK, instance, 0).with_suffix(".mp4").unlink()
+    (fault,) = load_evaluation(results.root, "trained", [TASK]).faults
+    assert "5 videos are missing" in fault and fault.endswith("_303_0.mp4 and 2 more")
+    unfilmed = settings(instances=5, video=False)
+    merge_and_write(unfilmed, "trained", TASK)
+    assert not load_evaluation(results.root, "trained", [TASK]).faults
 
 
 def test_goal_literals_are_merged_and_impossible_ones_make_a_result_missing(settings):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 
 import psutil
 import pytest
@@ -150,6 +151,34 @@ def test_an_evaluator_that_hangs_in_start_up_ends_the_evaluation_with_its_last_w
 def test_a_crash_after_the_last_result_costs_nothing(case):
     case.fault("end", "")
     assert case.run(case.settings(instances=1))["finished"] == 1
+
+
+def test_a_command_around_python_is_told_its_name_slot_and_gpu_and_is_stopped_by_its_name(case):
+    """As conda or a container: a program that starts Python as a child of its own."""
+    started, wrapper = case.folder / "started", case.folder / "environment.sh"
+    wrapper.write_text(
+        f'#!/bin/sh\necho "$1" "$2" "$3" "$GPU" >> {started}\nshift 3\n{sys.executable} "$@"\n'
+    )
+    wrapper.chmod(0o755)
+    case.fault("instance_302", "hang")
+    evaluator = {
+        "python": [str(wrapper), "{name}", "{slot}", "gpu={gpu}"],
+        "stop": ["touch", str(case.folder / "stopped-{name}")],
+        "gpus": [3, 5],
+    }
+    variables = case.settings().evaluator.environment
+    evaluator["environment"] = {**variables, "GPU": "{gpu}"}
+    made = case.settings(evaluator, workers=2, instances=2, attempts=1, step_timeout_seconds=2)
+    assert case.run(made) == {"due": 2, "kept": 0, "finished": 1, "crashed": 1}
+    lines = [line.split() for line in started.read_text().splitlines()]
+    assert lines[0][1:] == ["0", "gpu=3", "3"], "the question for its version"
+    names = {slot: name for name, slot, *_ in lines[1:]}
+    assert sorted(words[1:] for words in lines[1:]) == [["0", "gpu=3", "3"], ["1", "gpu=5", "5"]]
+    gpus = {words[0]: words[3] for words in case.played()}
+    hung = names[{"3": "0", "5": "1"}[gpus["302"]]]
+    assert len({words[0] for words in lines}) == 3
+    assert [path.name for path in case.folder.glob("stopped-*")] == [f"stopped-{hung}"]
+    assert not [p for p in psutil.process_iter(["cmdline"]) if str(case.package) in str(p.info)]
 
 
 @pytest.mark.parametrize(

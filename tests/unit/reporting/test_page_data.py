@@ -43,6 +43,9 @@ def test_episodes_have_their_goals_and_only_files_that_exist(tmp_path):
     ]
     write(tmp_path, merged("one", "radio", lines))
     write_leaderboard(tmp_path, ["one"], ["radio", "trash"], REPORT, seed=0)
+    fault = "one: 1 video is missing: gone.mp4"
+    for name in ("index.html", "leaderboard.md"):
+        assert fault in (tmp_path / "leaderboard" / name).read_text()
     radio, trash = read(tmp_path, "episodes-one")["tasks"]
     assert radio["goals"] == ["a", "b", "c", "d"]
     assert [line["instance"] for line in radio["episodes"]] == [2, 0, 1]  # best first
@@ -52,6 +55,17 @@ def test_episodes_have_their_goals_and_only_files_that_exist(tmp_path):
     assert [line["record"] for line in radio["episodes"]] == [None, record, None]
     assert ["result" in line for line in radio["episodes"]] == [False, True, True]
     assert trash == {"task": "trash", "goals": [], "episodes": []}
+
+
+def test_tasks_are_in_the_order_of_their_human_lengths(tmp_path):
+    tasks = ["radio", "shelf", "trash"]
+    for task in tasks:
+        write_scores(tmp_path, "one", task, [1.0])
+    lengths = {"radio": 900.0, "trash": 300.0}  # unknown ones come last
+    board = write_leaderboard(tmp_path, ["one"], tasks, REPORT, seed=0, human_lengths=lengths)
+    assert board.by_duration == ("trash", "radio", "shelf")
+    shown = [item["task"] for item in read(tmp_path, "episodes-one")["tasks"]]
+    assert shown == ["trash", "radio", "shelf"]
 
 
 def test_comparisons_are_those_of_the_table(tmp_path):

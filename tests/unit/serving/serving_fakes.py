@@ -16,6 +16,8 @@ import numpy as np
 from hearth.core.errors import ServingError
 from hearth.serving.server import open_server, serve
 
+LEAKED: list[bytes] = []
+
 
 class FakePolicy:
     """action = [task_id, steps since reset, sum of 'image', 0, ...]; misbehaves when told to."""
@@ -27,6 +29,8 @@ class FakePolicy:
         order = observation.get("order", "")
         if order == "sleep":
             time.sleep(1.5)
+        if order == "leak":
+            LEAKED.append(b"x" * 2**17)
         if order == "raise":
             raise ValueError("division of a robot")
         if order == "refuse":

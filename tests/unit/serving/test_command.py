@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
+
 import pytest
 
 from hearth.serving.__main__ import main
+from hearth.serving.options import add_options
+
+
+def test_no_other_machine_reaches_the_server_unless_it_is_told():
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    assert parser.parse_args(["--policy", "policy"]).host == "127.0.0.1"
 
 
 @pytest.mark.parametrize(

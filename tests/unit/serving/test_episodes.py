@@ -185,6 +185,20 @@ def test_on_a_shared_port_a_lost_evaluator_makes_others_without_reset_ambiguous(
         assert step(client(port)) == 0
 
 
+def test_on_a_shared_port_only_a_normal_closure_ends_an_episode():
+    with served(FakePolicy) as (port,):
+        for lost, code in enumerate((1000, 1001, 1011)):
+            evaluator = client(port)
+            reset(evaluator)
+            step(evaluator)
+            evaluator.close(code)
+            time.sleep(0.1)
+            if code == 1000:
+                assert step(client(port)) == 0
+            else:
+                assert f"{lost} episode(s) on this port lost" in refusal(client(port))
+
+
 def test_on_a_shared_port_a_silent_evaluator_counts_as_lost(monkeypatch):
     monkeypatch.setattr(episodes, "_PONG_SECONDS", 0.3)
     with served(FakePolicy) as (port,):

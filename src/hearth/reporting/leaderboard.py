@@ -76,6 +76,18 @@ class Leaderboard:
     def complete(self) -> bool:
         return all(row.complete for row in self.rows)
 
+    @property
+    def by_split(self) -> dict[str, tuple[list[Row], list[Reference]]]:
+        """Our rows and the published ones of every split that has any, ours first."""
+        splits = dict.fromkeys(row.split for row in (*self.rows, *self.references))
+        return {
+            split: (
+                [row for row in self.rows if row.split == split],
+                [row for row in self.references if row.split == split],
+            )
+            for split in splits
+        }
+
     def check_complete(self, report: ReportSettings) -> None:
         """Raise unless every episode due has a result or the settings allow gaps.
 

@@ -23,9 +23,7 @@ def markdown(board: Leaderboard, title: str) -> str:
     if not board.complete:
         gaps = [f"{row.evaluation} ({gap_text(row)})" for row in board.rows if not row.complete]
         parts += [f"**INCOMPLETE**: {_plain('; '.join(gaps))}", ""]
-    for split in dict.fromkeys(row.split for row in board.rows):
-        rows = [row for row in board.rows if row.split == split]
-        published = [row for row in board.references if row.split == split]
+    for split, (rows, published) in board.by_split.items():
         parts += [f"## {split.capitalize()} instances", "", *_table(rows, published, board), ""]
     if board.comparisons.pairs:
         parts += ["## Comparisons", "", *_comparisons(board.comparisons.pairs), ""]

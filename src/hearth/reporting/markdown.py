@@ -25,6 +25,8 @@ def markdown(board: Leaderboard, title: str) -> str:
         parts += [f"**INCOMPLETE**: {_plain('; '.join(gaps))}", ""]
     for split, (rows, published) in board.by_split.items():
         parts += [f"## {split.capitalize()} instances", "", *_table(rows, published, board), ""]
+    for floor in board.comparisons.floors:
+        parts += [_plain(wording.noise(floor, board.confidence)), ""]
     if board.comparisons.pairs:
         parts += ["## Comparisons", "", *_comparisons(board.comparisons.pairs), ""]
     if board.faults:

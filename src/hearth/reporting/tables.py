@@ -127,6 +127,8 @@ def print_table(leaderboard: Leaderboard, console: Console | None = None) -> Non
     console.print(table)
     if any(row.letters for row in leaderboard.rows):
         console.print("Evaluations that share a letter cannot be told apart.")
+    for floor in leaderboard.comparisons.floors:
+        console.print(wording.noise(floor, leaderboard.confidence), markup=False, highlight=False)
     # Said apart from the table too: a narrow terminal must not cut it off.
     for row in leaderboard.rows:
         if not row.complete:

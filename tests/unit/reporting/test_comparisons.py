@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
+import io
 
 import pytest
 from pyarrow import parquet
+from rich.console import Console
 from synthetic_results import episode, merged, write, write_scores
 
 from hearth.core.sections import ReportSettings
 from hearth.reporting.leaderboard import build_leaderboard
 from hearth.reporting.significance import holm
-from hearth.reporting.tables import write_leaderboard
+from hearth.reporting.tables import print_table, write_leaderboard
 
 TASKS = ("radio", "trash")
 REPORT = ReportSettings(baseline="weak", bootstrap_samples=500)
@@ -132,3 +134,21 @@ def test_rollouts_are_repeated_runs_and_crashes_are_no_noise(tmp_path):
     board = build_leaderboard(tmp_path, ["one"], ["radio"], ReportSettings(), 0)
     (floor,) = board.comparisons.floors
     assert floor.noise.deviation == pytest.approx(0.5**0.5)
+
+
+def test_the_noise_floor_is_shown_where_there_is_nothing_to_compare(tmp_path):
+    lines = [episode(i, q, rollout=r) for i, r, q in [(0, 0, 1.0), (0, 1, 0.0), (1, 0, 1.0)]]
+    write(tmp_path, merged("one", "radio", [*lines, episode(1, 1.0, rollout=1)]))
+    board = write_leaderboard(tmp_path, ["one"], ["radio"], ReportSettings(), 0)
+    assert not board.comparisons.pairs
+    # Of variances 0.5 and 0; t with 2 degrees of freedom is 4.303.
+    said = (
+        "Noise floor: 2 runs of one policy on the same public instances (one) scatter by 0.354 in"
+    )
+    said += " q; two runs of it differ by less than 2.151 in 95 % of cases"
+    page = (tmp_path / "leaderboard" / "index.html").read_text()
+    assert said in page and '<section id="comparisons">' not in page
+    assert said in (tmp_path / "leaderboard" / "leaderboard.md").read_text()
+    shown = io.StringIO()
+    print_table(board, Console(file=shown, width=300))
+    assert said in shown.getvalue()

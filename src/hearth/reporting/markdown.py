@@ -66,7 +66,7 @@ def _comparisons(pairs: Sequence[Comparison]) -> list[str]:
 def more_text(more: int | None) -> str:
     """How many more instances would settle a comparison, in words."""
     if more is None:
-        return "no number would"
+        return "cannot be said"
     return f"{more:,} more" if more else "settled"
 
 

@@ -79,6 +79,24 @@ def test_the_difference_against_the_baseline_is_the_same_number(board):
     assert (row.difference.low, row.difference.high) == (pair.difference.low, pair.difference.high)
 
 
+def test_settled_is_what_the_correction_tells_apart(tmp_path):
+    # p = 0.031 for one against two and against three, 0.094 after the correction for three pairs.
+    scores = {"one": [1.0] * 6 + [0.5] * 4, "two": [0.0] * 6 + [0.5] * 4, "three": [0.0] * 10}
+    scores["three"][6:] = [0.5] * 4
+    for name, values in scores.items():
+        for task in TASKS:
+            both = values if task == "radio" else [0.5] * 10
+            write_scores(tmp_path, name, task, both, policy_hash=name)
+    board = build_leaderboard(tmp_path, list(scores), TASKS, REPORT, seed=0)
+    pairs = [pair for pair in board.comparisons.pairs if pair.first == "one"]
+    for pair in pairs:
+        assert pair.difference.p_value < 0.05 < pair.p_holm and pair.more_instances > 0
+    tasks = [task for pair in pairs for task in board.comparisons.on_tasks(pair)]
+    assert [task.difference.p_value < 0.05 < task.p_holm for task in tasks] == [True, False] * 2
+    for found in (*board.comparisons.pairs, *board.comparisons.tasks):
+        assert (found.more_instances == 0) == (found.p_holm <= 0.05)
+
+
 def test_the_files_hold_every_pair_overall_and_by_task(root):
     found = lines(root)
     assert [(line["first"], line["second"], line["task"]) for line in found[:4]] == [

@@ -36,7 +36,7 @@ def compact_letters(names: Sequence[str], different: Iterable[tuple[str, str]]) 
     """The compact letter display: two names share a letter unless they are told apart.
 
     Every letter stands for a largest group in which no two are told apart (a maximal clique), so
-    that two names share one exactly when their comparison was not significant.
+    that two names share one exactly when no comparison of them was significant.
 
     Args:
         names: best first; letters follow their order.

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,6 +43,8 @@ class Row:
     q: Interval
     success: Interval
     scores: scoring.Scores
+    time: Interval
+    distance: dict[str, Interval]
     mean_steps: float | None
     counts: dict[str, int]
     complete: bool
@@ -173,6 +176,7 @@ class _Statistician:
 
     def overall_row(self, evaluation: Evaluation) -> Row:
         name, counts = evaluation.name, evaluation.counts
+        results = [evaluation.results.get(task) for task in evaluation.tasks]
         episodes = [e for result in evaluation.results.values() for e in result.episodes]
         return Row(
             evaluation=name,
@@ -185,7 +189,8 @@ class _Statistician:
             episodes_due=evaluation.episodes_due,
             q=self._interval(scoring.strata(evaluation, scoring.q_score), name, "q"),
             success=self._interval(scoring.strata(evaluation, scoring.is_success), name, "success"),
-            scores=scoring.overall_scores(evaluation),
+            scores=(scores := scoring.overall_scores(evaluation)),
+            **self._unbounded(results, scores, name),
             mean_steps=scoring.mean_steps(episodes),
             counts=counts,
             complete=evaluation.complete,
@@ -215,7 +220,8 @@ class _Statistician:
             episodes_due=len(result.episodes) if result else 0,
             q=self._interval(values, name, "q", task),
             success=self._interval(successes, name, "success", task),
-            scores=scoring.task_scores(result) if result else _NO_SCORES,
+            scores=(scores := scoring.task_scores(result) if result else _NO_SCORES),
+            **self._unbounded([result], scores, name, task),
             mean_steps=scoring.mean_steps(result.episodes) if result else None,
             counts=result.counts if result else dict.fromkeys(STATUSES, 0),
             complete=result is not None and result.complete,
@@ -223,6 +229,24 @@ class _Statistician:
             letters="",
             difference=self._difference(evaluation, task),
         )
+
+    def _unbounded(
+        self, results: Sequence[TaskResult | None], scores: scoring.Scores, name: str, *task: str
+    ) -> dict[str, Any]:
+        """`time` and `distance` of a row: the official scores with their limits."""
+        found = {}
+        for which, official in {"time": scores.time, **scores.distance}.items():
+            strata = [
+                scoring.by_instance(result, scoring.unbounded_scores(result)[which])
+                if result
+                else _NONE
+                for result in results
+            ]
+            samples, confidence, generator = self._arguments(name, which, *task)
+            samples = min(samples, _TASK_SAMPLES) if task else samples
+            interval = intervals.bootstrap_interval(strata, samples, confidence, generator, None)
+            found[which] = replace(interval, estimate=official)
+        return {"time": found.pop("time"), "distance": found}
 
     def _interval(self, strata: list, *names: str) -> Interval:
         return intervals.bootstrap_interval(strata, *self._arguments(*names))
@@ -233,6 +257,7 @@ class _Statistician:
         return self.pairing.difference(evaluation, self.baseline, task)
 
 
+_TASK_SAMPLES = 2000  # of a single task's time and distances: there are many
 _NONE = np.zeros(0)
 _NO_SCORES = scoring.Scores(0.0, 0.0, 0.0, dict.fromkeys(DISTANCES, 0.0))
 

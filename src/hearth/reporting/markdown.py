@@ -42,7 +42,7 @@ def _table(rows: Sequence[Row], published: Sequence[Reference], board: Leaderboa
     for row in rows:
         name = _plain(row.evaluation) + ("" if row.complete else " **INCOMPLETE**")
         cells = [str(row.rank), name, row.letters, _interval(row.q), _interval(row.success)]
-        cells += [f"{row.scores.time:.3f}", str(row.episodes_due)]
+        cells += [_interval(row.time), str(row.episodes_due)]
         cells += [_difference(row.difference)] if board.baseline else []
         lines.append(cells)
     for row in published:

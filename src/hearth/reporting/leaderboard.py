@@ -243,7 +243,7 @@ class _Statistician:
                 for result in results
             ]
             samples, confidence, generator = self._arguments(name, which, *task)
-            samples = min(samples, _TASK_SAMPLES) if task else samples
+            samples = min(samples, _FEWER_SAMPLES)
             interval = intervals.bootstrap_interval(strata, samples, confidence, generator, None)
             found[which] = replace(interval, estimate=official)
         return {"time": found.pop("time"), "distance": found}
@@ -257,7 +257,7 @@ class _Statistician:
         return self.pairing.difference(evaluation, self.baseline, task)
 
 
-_TASK_SAMPLES = 2000  # of a single task's time and distances: there are many
+_FEWER_SAMPLES = 2000  # of time and distances: four scores, which nobody is ranked by
 _NONE = np.zeros(0)
 _NO_SCORES = scoring.Scores(0.0, 0.0, 0.0, dict.fromkeys(DISTANCES, 0.0))
 

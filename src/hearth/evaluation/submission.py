@@ -17,6 +17,7 @@ from hearth.core.results import Results
 from hearth.core.selection import select_tasks
 from hearth.core.settings import Settings
 from hearth.evaluation import identity, official
+from hearth.reporting.merged import ABSENT
 
 TRACKS = ("standard", "privileged")
 _TEST_SETS = ("public", "hidden")
@@ -146,14 +147,17 @@ def _rollout_faults(record: Mapping[str, Any]) -> list[str]:
 
 
 def _gaps(results: Results, benchmark: Benchmark, record: Mapping[str, Any]) -> list[str]:
-    """Instances without a result; the challenge counts them as zero."""
+    """Instances whose rollout 0, the one that is taken, has no result: each counts as zero."""
     instances = benchmark.instances(record["split"])
     absent = []
     for task in benchmark.task_names:
         path = results.merged_result(record["evaluation"], task)
         merged = read_json(path) if path.is_file() else {"episodes": []}
-        present = {e["instance_id"] for e in merged["episodes"] if e["status"] != "missing"}
-        absent += [f"{task} {instance}" for instance in instances if instance not in present]
+        first = {e["instance_id"]: e["status"] for e in merged["episodes"] if e["rollout_id"] == 0}
+        for instance in instances:
+            status = first.get(instance, "missing")
+            if status in ABSENT:
+                absent.append(f"{task} {instance}" + " (crashed)" * (status == "crashed"))
     if not absent:
         return []
     due = len(instances) * len(benchmark.task_names)

@@ -13,7 +13,8 @@ from hearth.core.files import write_text
 from hearth.core.sections import ReportSettings
 from hearth.reporting.cells import Cells, csv_text, row_cells, write_parquet
 from hearth.reporting.leaderboard import Leaderboard, Row, build_leaderboard
-from hearth.reporting.significance import holm
+from hearth.reporting.scoring import paired_differences
+from hearth.reporting.significance import holm, instances_to_settle
 
 _SCORES = (
     "split", "episodes", "q", "q_low", "q_high", "success_rate", "success_rate_low",
@@ -117,20 +118,23 @@ def _corrected(
     board: Leaderboard, rows: Sequence[Row], overrides: Mapping[str, Mapping[str, Any]]
 ) -> tuple[Ablation, ...]:
     """One family of comparisons: their p-values are corrected together."""
-    found = [row for row in rows if row.difference is not None]
-    adjusted = iter(holm([row.difference.p_value for row in found if row.difference]))
-    more = {
-        (frozenset((pair.first, pair.second)), pair.task): pair.more_instances
-        for pair in (*board.comparisons.pairs, *board.comparisons.tasks)
+    p_values = [row.difference.p_value for row in rows if row.difference]
+    adjusted = iter(holm(p_values))
+    by_name = {evaluation.name: evaluation for evaluation in board.evaluations}
+    strata = {
+        name: paired_differences(by_name[name], by_name[str(board.baseline)])
+        for name in {row.evaluation for row in rows if row.difference}
     }
-    return tuple(
-        Ablation(
-            row.evaluation, overrides[row.evaluation], row,
-            None if row.difference is None else next(adjusted),
-            more.get((frozenset((row.evaluation, str(board.baseline))), row.task)),
-        )
-        for row in rows
-    )  # fmt: skip
+    ablations = []
+    for row in rows:
+        p_holm, more = None, None
+        if row.difference:
+            p_holm = next(adjusted)
+            of_tasks = strata[row.evaluation]
+            used = [of_tasks[row.task]] if row.task else list(of_tasks.values())
+            more = instances_to_settle(used, p_holm, 1.0 - board.confidence, len(p_values))
+        ablations.append(Ablation(row.evaluation, overrides[row.evaluation], row, p_holm, more))
+    return tuple(ablations)
 
 
 def ablation_cells(ablations: Ablations, ablation: Ablation) -> Cells:

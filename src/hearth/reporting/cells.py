@@ -12,7 +12,7 @@ import numpy as np
 
 from hearth.core.files import atomic_path
 from hearth.reporting.comparisons import Comparison, Comparisons
-from hearth.reporting.intervals import Difference
+from hearth.reporting.intervals import Difference, Interval
 from hearth.reporting.labels import FailureLabels, Reason
 from hearth.reporting.leaderboard import Row
 from hearth.reporting.merged import DISTANCES, STATUSES
@@ -37,14 +37,14 @@ def row_cells(row: Row) -> Cells:
     first |= {"task": row.task} if row.task is not None else {"tasks": row.tasks_due}
     return first | {
         "episodes": row.episodes_due,
-        "q": row.q.estimate,
-        "q_low": row.q.low,
-        "q_high": row.q.high,
-        "success_rate": row.success.estimate,
-        "success_rate_low": row.success.low,
-        "success_rate_high": row.success.high,
-        "time_score": row.scores.time,
-        **{f"{part}_distance_score": row.scores.distance[part] for part in DISTANCES},
+        **_limits("q", row.q),
+        **_limits("success_rate", row.success),
+        **_limits("time_score", row.time),
+        **{
+            name: value
+            for part in DISTANCES
+            for name, value in _limits(f"{part}_distance_score", row.distance[part]).items()
+        },
         **{status: row.counts[status] for status in STATUSES},
         "mean_steps": row.mean_steps,
         "complete": "yes" if row.complete else "INCOMPLETE",
@@ -52,6 +52,10 @@ def row_cells(row: Row) -> Cells:
         "paired_instances": row.difference.instances if row.difference else None,
         **({"letters": row.letters} if row.task is None else {}),
     }
+
+
+def _limits(name: str, value: Interval) -> Cells:
+    return {name: value.estimate, f"{name}_low": value.low, f"{name}_high": value.high}
 
 
 def reference_cells(reference: Reference, columns: Sequence[str]) -> Cells:

@@ -33,7 +33,8 @@ class Comparison:
         difference: q of `first` less q of `second`.
         p_holm: the p-value corrected by Holm: overall across the pairs of the split, on a task
             across the tasks of the pair.
-        more_instances: further paired instances that would settle it; 0: settled; None: none would.
+        more_instances: further paired instances that would settle it after the correction; 0: it is
+            settled; None: cannot be said (`instances_to_settle`).
     """
 
     first: str
@@ -164,7 +165,7 @@ def _compare_pairs(pairing: Pairing, members: Sequence[Evaluation]) -> list[Comp
         Comparison(
             first.name, second.name, first.split, None, difference, p_holm,
             instances_to_settle(
-                list(pairing.strata(first, second).values()), difference.p_value, pairing.level
+                list(pairing.strata(first, second).values()), p_holm, pairing.level, len(found)
             ),
         )
         for (first, second, difference), p_holm in zip(found, adjusted, strict=True)
@@ -182,7 +183,7 @@ def _compare_tasks(pairing: Pairing, first: Evaluation, second: Evaluation) -> l
     return [
         Comparison(
             first.name, second.name, first.split, task, difference, p_holm,
-            instances_to_settle([strata[task]], difference.p_value, pairing.level),
+            instances_to_settle([strata[task]], p_holm, pairing.level, len(found)),
         )
         for (task, difference), p_holm in zip(found, adjusted, strict=True)
     ]  # fmt: skip

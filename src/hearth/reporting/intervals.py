@@ -29,7 +29,7 @@ _BLOCK = 1 << 22  # entries of one block of random signs, to bound memory
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with its limits; both None where one instance per task shows no spread."""
+    """An estimate with its limits; both None where nothing shows the spread."""
 
     estimate: float
     low: float | None
@@ -58,7 +58,7 @@ def bootstrap_interval(
     samples: int,
     confidence: float,
     generator: np.random.Generator,
-    bounds: tuple[float, float] = (0.0, 1.0),
+    bounds: tuple[float, float] | None = (0.0, 1.0),
 ) -> Interval:
     """Interval of the stratified mean.
 
@@ -67,7 +67,11 @@ def bootstrap_interval(
         samples: number of bootstrap samples.
         confidence: e.g. 0.95.
         generator: source of randomness.
-        bounds: the smallest and largest possible value of one instance.
+        bounds: the smallest and largest possible value of one instance; None where there are none,
+            and then there are no limits where all instances of every task are alike.
+
+    Returns:
+        No limits with a single instance in every task, or of an infinite mean.
 
     Raises:
         ValueError: no stratum was given.
@@ -76,10 +80,12 @@ def bootstrap_interval(
         raise ValueError("an interval needs at least one task")
     estimate = stratified_mean(strata)
     filled = [values for values in strata if len(values)]
-    if not filled or min(len(values) for values in filled) < 2:
+    if not filled or min(len(values) for values in filled) < 2 or not np.isfinite(estimate):
         return Interval(estimate, None, None)
     spread = [values for values in filled if np.ptp(values) > 0.0]
     tail = (1.0 - confidence) / 2.0
+    if not spread and bounds is None:
+        return Interval(estimate, None, None)
     if not spread:
         return _alike_interval(estimate, filled, len(strata), tail, bounds)
     fixed = estimate - sum(values.mean() for values in spread) / len(strata)

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,6 +43,8 @@ class Row:
     q: Interval
     success: Interval
     scores: scoring.Scores
+    time: Interval
+    distance: dict[str, Interval]
     mean_steps: float | None
     counts: dict[str, int]
     complete: bool
@@ -75,6 +78,18 @@ class Leaderboard:
     @property
     def complete(self) -> bool:
         return all(row.complete for row in self.rows)
+
+    @property
+    def by_split(self) -> dict[str, tuple[list[Row], list[Reference]]]:
+        """Our rows and the published ones of every split that has any, ours first."""
+        splits = dict.fromkeys(row.split for row in (*self.rows, *self.references))
+        return {
+            split: (
+                [row for row in self.rows if row.split == split],
+                [row for row in self.references if row.split == split],
+            )
+            for split in splits
+        }
 
     def check_complete(self, report: ReportSettings) -> None:
         """Raise unless every episode due has a result or the settings allow gaps.
@@ -161,6 +176,7 @@ class _Statistician:
 
     def overall_row(self, evaluation: Evaluation) -> Row:
         name, counts = evaluation.name, evaluation.counts
+        results = [evaluation.results.get(task) for task in evaluation.tasks]
         episodes = [e for result in evaluation.results.values() for e in result.episodes]
         return Row(
             evaluation=name,
@@ -173,7 +189,8 @@ class _Statistician:
             episodes_due=evaluation.episodes_due,
             q=self._interval(scoring.strata(evaluation, scoring.q_score), name, "q"),
             success=self._interval(scoring.strata(evaluation, scoring.is_success), name, "success"),
-            scores=scoring.overall_scores(evaluation),
+            scores=(scores := scoring.overall_scores(evaluation)),
+            **self._unbounded(results, scores, name),
             mean_steps=scoring.mean_steps(episodes),
             counts=counts,
             complete=evaluation.complete,
@@ -203,7 +220,8 @@ class _Statistician:
             episodes_due=len(result.episodes) if result else 0,
             q=self._interval(values, name, "q", task),
             success=self._interval(successes, name, "success", task),
-            scores=scoring.task_scores(result) if result else _NO_SCORES,
+            scores=(scores := scoring.task_scores(result) if result else _NO_SCORES),
+            **self._unbounded([result], scores, name, task),
             mean_steps=scoring.mean_steps(result.episodes) if result else None,
             counts=result.counts if result else dict.fromkeys(STATUSES, 0),
             complete=result is not None and result.complete,
@@ -211,6 +229,24 @@ class _Statistician:
             letters="",
             difference=self._difference(evaluation, task),
         )
+
+    def _unbounded(
+        self, results: Sequence[TaskResult | None], scores: scoring.Scores, name: str, *task: str
+    ) -> dict[str, Any]:
+        """`time` and `distance` of a row: the official scores with their limits."""
+        found = {}
+        for which, official in {"time": scores.time, **scores.distance}.items():
+            strata = [
+                scoring.by_instance(result, scoring.unbounded_scores(result)[which])
+                if result
+                else _NONE
+                for result in results
+            ]
+            samples, confidence, generator = self._arguments(name, which, *task)
+            samples = min(samples, _FEWER_SAMPLES)
+            interval = intervals.bootstrap_interval(strata, samples, confidence, generator, None)
+            found[which] = replace(interval, estimate=official)
+        return {"time": found.pop("time"), "distance": found}
 
     def _interval(self, strata: list, *names: str) -> Interval:
         return intervals.bootstrap_interval(strata, *self._arguments(*names))
@@ -221,6 +257,7 @@ class _Statistician:
         return self.pairing.difference(evaluation, self.baseline, task)
 
 
+_FEWER_SAMPLES = 2000  # of time and distances: four scores, which nobody is ranked by
 _NONE = np.zeros(0)
 _NO_SCORES = scoring.Scores(0.0, 0.0, 0.0, dict.fromkeys(DISTANCES, 0.0))
 

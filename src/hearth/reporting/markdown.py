@@ -23,10 +23,10 @@ def markdown(board: Leaderboard, title: str) -> str:
     if not board.complete:
         gaps = [f"{row.evaluation} ({gap_text(row)})" for row in board.rows if not row.complete]
         parts += [f"**INCOMPLETE**: {_plain('; '.join(gaps))}", ""]
-    for split in dict.fromkeys(row.split for row in board.rows):
-        rows = [row for row in board.rows if row.split == split]
-        published = [row for row in board.references if row.split == split]
+    for split, (rows, published) in board.by_split.items():
         parts += [f"## {split.capitalize()} instances", "", *_table(rows, published, board), ""]
+    for floor in board.comparisons.floors:
+        parts += [_plain(wording.noise(floor, board.confidence)), ""]
     if board.comparisons.pairs:
         parts += ["## Comparisons", "", *_comparisons(board.comparisons.pairs), ""]
     if board.faults:
@@ -42,7 +42,7 @@ def _table(rows: Sequence[Row], published: Sequence[Reference], board: Leaderboa
     for row in rows:
         name = _plain(row.evaluation) + ("" if row.complete else " **INCOMPLETE**")
         cells = [str(row.rank), name, row.letters, _interval(row.q), _interval(row.success)]
-        cells += [f"{row.scores.time:.3f}", str(row.episodes_due)]
+        cells += [_interval(row.time), str(row.episodes_due)]
         cells += [_difference(row.difference)] if board.baseline else []
         lines.append(cells)
     for row in published:
@@ -66,7 +66,7 @@ def _comparisons(pairs: Sequence[Comparison]) -> list[str]:
 def more_text(more: int | None) -> str:
     """How many more instances would settle a comparison, in words."""
     if more is None:
-        return "no number would"
+        return "cannot be said"
     return f"{more:,} more" if more else "settled"
 
 

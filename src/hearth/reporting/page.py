@@ -61,7 +61,6 @@ def write_page(
         board=leaderboard,
         ablations=ablations,
         ablation_scale=_difference_scale(ablations.board) if ablations else 1.0,
-        splits=_by_split(leaderboard.rows),
         tasks=_by_task(leaderboard.task_rows),
         summary=_summary(leaderboard, main),
         main=main,
@@ -171,13 +170,6 @@ def _reasons_by_share(leaderboard: Leaderboard) -> list[Reason]:
         for reason in leaderboard.reasons
     }
     return sorted((reason for reason in totals if totals[reason]), key=lambda r: -totals[r])
-
-
-def _by_split(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(row.split, []).append(row)
-    return groups
 
 
 def _by_task(rows: Sequence[Row]) -> dict[str, list[Row]]:

@@ -69,6 +69,12 @@ def distance_score(part: str) -> Score:
     return lambda episode: episode.normalized_distance.get(part, 0.0) if episode.present else 0.0
 
 
+def unbounded_scores(result: TaskResult) -> dict[str, Score]:
+    """The scores of an episode that can be of any size: "time" and each part's distance."""
+    parts = {part: distance_score(part) for part in DISTANCES}
+    return {"time": time_score(result.time_limit_factor), **parts}
+
+
 def mean_over_due(episodes: Iterable[Episode], score: Score) -> float:
     """Sum of `score` over the episodes divided by their number (all that were due)."""
     values = [score(episode) for episode in episodes]

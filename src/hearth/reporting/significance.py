@@ -36,7 +36,7 @@ def compact_letters(names: Sequence[str], different: Iterable[tuple[str, str]]) 
     """The compact letter display: two names share a letter unless they are told apart.
 
     Every letter stands for a largest group in which no two are told apart (a maximal clique), so
-    that two names share one exactly when their comparison was not significant.
+    that two names share one exactly when no comparison of them was significant.
 
     Args:
         names: best first; letters follow their order.
@@ -60,20 +60,24 @@ def _letter(index: int) -> str:
     return chr(ord("a") + index % 26) + (str(index // 26) if index >= 26 else "")
 
 
-def instances_to_settle(strata: Sequence[np.ndarray], p_value: float, level: float) -> int | None:
+def instances_to_settle(
+    strata: Sequence[np.ndarray], p_value: float, level: float, comparisons: int = 1
+) -> int | None:
     """How many more paired instances would settle a comparison, over all tasks together.
 
     The number for which a t-test on instances as varied as these finds a true difference of the
-    size observed with probability `POWER`, less those there are.
+    size observed with probability `POWER`, less those there are. With several comparisons it finds
+    it at the strictest step of Holm's correction, the level divided by their number.
 
     Args:
         strata: per task the paired differences, one per instance.
-        p_value: of the comparison as it stands.
+        p_value: of the comparison as it stands, corrected.
         level: e.g. 0.05.
+        comparisons: how many were corrected together.
 
     Returns:
-        0 when it is settled; None when the difference is too close to zero for any number, or no
-        task has two instances that would show how they vary.
+        0 exactly when it is settled, told apart after the correction; None when the difference is
+        too close to zero for any number, or no task has two instances that show how they vary.
     """
     if p_value <= level:
         return 0
@@ -85,7 +89,7 @@ def instances_to_settle(strata: Sequence[np.ndarray], p_value: float, level: flo
     # Three digits keep the number within half a percent, and equal effects are solved once.
     effect = float(f"{min(difference / deviation, _LARGEST_EFFECT):.3g}")
     present = sum(len(values) for values in strata)
-    return max(1, _instances_needed(effect, level) - present)
+    return max(1, _instances_needed(effect, level / comparisons) - present)
 
 
 @cache

@@ -112,15 +112,23 @@ def print_table(leaderboard: Leaderboard, console: Console | None = None) -> Non
     if leaderboard.baseline:
         table.add_column(f"q against {leaderboard.baseline}", justify="right", no_wrap=True)
     table.add_column("episodes", justify="right", no_wrap=True)
-    for row in leaderboard.rows:
-        name = f"{row.evaluation}\n{row.split}" + ("" if row.complete else "\nINCOMPLETE")
-        shown = [row.letters, _interval_text(row.q), _interval_text(row.success)]
-        shown += [_difference_text(row.difference)] if leaderboard.baseline else []
-        style = "" if row.complete else "red"
-        table.add_row(str(row.rank), name, *shown, str(row.episodes_due), style=style)
+    for rows, published in leaderboard.by_split.values():
+        for row in rows:
+            name = f"{row.evaluation}\n{row.split}" + ("" if row.complete else "\nINCOMPLETE")
+            shown = [row.letters, _interval_text(row.q), _interval_text(row.success)]
+            shown += [_difference_text(row.difference)] if leaderboard.baseline else []
+            style = "" if row.complete else "red"
+            table.add_row(str(row.rank), name, *shown, str(row.episodes_due), style=style)
+        for row in published:
+            name = f"{escape(row.team)}\n{row.split}, published"
+            shown = ["", f"{row.q:.4f}", f"{row.success_rate:.4f}"]
+            shown += [""] if leaderboard.baseline else []
+            table.add_row("", name, *shown, "", style="dim")
     console.print(table)
     if any(row.letters for row in leaderboard.rows):
         console.print("Evaluations that share a letter cannot be told apart.")
+    for floor in leaderboard.comparisons.floors:
+        console.print(wording.noise(floor, leaderboard.confidence), markup=False, highlight=False)
     # Said apart from the table too: a narrow terminal must not cut it off.
     for row in leaderboard.rows:
         if not row.complete:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hearth.reporting.comparisons import NoiseFloor
 from hearth.reporting.intervals import Difference, Interval
 
 
@@ -50,11 +51,21 @@ def point(value: object, attribute: str) -> Interval:
     return Interval(getattr(value, attribute), None, None)
 
 
+def noise(floor: NoiseFloor, confidence: float) -> str:
+    """What the noise floor says: how much repeated runs of one policy differ."""
+    scatter, apart = score(floor.noise.deviation), score(floor.noise.difference)
+    return (
+        f"Noise floor: {floor.noise.runs} runs of one policy on the same {floor.split} instances "
+        f"({', '.join(floor.evaluations)}) scatter by {scatter} in q; two runs of it differ by "
+        f"less than {apart} in {100 * confidence:g} % of cases, with one rollout per instance."
+    )
+
+
 def words(name: str) -> str:
     return name.replace("_", " ")
 
 
 FILTERS = {
     "score": score, "percent": percent, "signed": signed, "p_value": p_value, "limits": limits,
-    "point": point, "words": words,
+    "point": point, "words": words, "noise": noise,
 }  # fmt: skip

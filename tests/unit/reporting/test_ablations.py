@@ -70,6 +70,19 @@ def test_the_correction_is_across_the_comparisons_with_the_full_system_alone(roo
     assert [a.p_holm for a in tasks] == pytest.approx(expected)
 
 
+def test_settled_is_what_the_correction_tells_apart(tmp_path):
+    # Two variants of p = 0.031 each: 0.0625 after the correction.
+    write_scores(tmp_path, "full", "radio", [1.0] * 10)
+    for name in VARIANTS:
+        write_scores(tmp_path, name, "radio", [0.0] * 6 + [1.0] * 4, config_hash=name)
+    found = build_ablations(tmp_path, SETTINGS, ["radio"], REPORT, seed=0)
+    for variant in found.variants:
+        assert variant.row.difference.p_value < 0.05 < variant.p_holm
+        assert variant.more_instances > 0 and not found.told_apart(variant)
+    for variant in (a for a in found.tasks if a.p_holm is not None):  # one task: nothing to correct
+        assert variant.more_instances == 0 and found.told_apart(variant)
+
+
 def test_the_table_has_the_settings_order_and_the_tasks(root):
     written(root)
     found = lines(root)

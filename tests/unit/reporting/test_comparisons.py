@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
+import io
 
 import pytest
 from pyarrow import parquet
+from rich.console import Console
 from synthetic_results import episode, merged, write, write_scores
 
 from hearth.core.sections import ReportSettings
 from hearth.reporting.leaderboard import build_leaderboard
 from hearth.reporting.significance import holm
-from hearth.reporting.tables import write_leaderboard
+from hearth.reporting.tables import print_table, write_leaderboard
 
 TASKS = ("radio", "trash")
 REPORT = ReportSettings(baseline="weak", bootstrap_samples=500)
@@ -77,6 +79,24 @@ def test_the_difference_against_the_baseline_is_the_same_number(board):
     assert (row.difference.low, row.difference.high) == (pair.difference.low, pair.difference.high)
 
 
+def test_settled_is_what_the_correction_tells_apart(tmp_path):
+    # p = 0.031 for one against two and against three, 0.094 after the correction for three pairs.
+    scores = {"one": [1.0] * 6 + [0.5] * 4, "two": [0.0] * 6 + [0.5] * 4, "three": [0.0] * 10}
+    scores["three"][6:] = [0.5] * 4
+    for name, values in scores.items():
+        for task in TASKS:
+            both = values if task == "radio" else [0.5] * 10
+            write_scores(tmp_path, name, task, both, policy_hash=name)
+    board = build_leaderboard(tmp_path, list(scores), TASKS, REPORT, seed=0)
+    pairs = [pair for pair in board.comparisons.pairs if pair.first == "one"]
+    for pair in pairs:
+        assert pair.difference.p_value < 0.05 < pair.p_holm and pair.more_instances > 0
+    tasks = [task for pair in pairs for task in board.comparisons.on_tasks(pair)]
+    assert [task.difference.p_value < 0.05 < task.p_holm for task in tasks] == [True, False] * 2
+    for found in (*board.comparisons.pairs, *board.comparisons.tasks):
+        assert (found.more_instances == 0) == (found.p_holm <= 0.05)
+
+
 def test_the_files_hold_every_pair_overall_and_by_task(root):
     found = lines(root)
     assert [(line["first"], line["second"], line["task"]) for line in found[:4]] == [
@@ -132,3 +152,21 @@ def test_rollouts_are_repeated_runs_and_crashes_are_no_noise(tmp_path):
     board = build_leaderboard(tmp_path, ["one"], ["radio"], ReportSettings(), 0)
     (floor,) = board.comparisons.floors
     assert floor.noise.deviation == pytest.approx(0.5**0.5)
+
+
+def test_the_noise_floor_is_shown_where_there_is_nothing_to_compare(tmp_path):
+    lines = [episode(i, q, rollout=r) for i, r, q in [(0, 0, 1.0), (0, 1, 0.0), (1, 0, 1.0)]]
+    write(tmp_path, merged("one", "radio", [*lines, episode(1, 1.0, rollout=1)]))
+    board = write_leaderboard(tmp_path, ["one"], ["radio"], ReportSettings(), 0)
+    assert not board.comparisons.pairs
+    # Of variances 0.5 and 0; t with 2 degrees of freedom is 4.303.
+    said = (
+        "Noise floor: 2 runs of one policy on the same public instances (one) scatter by 0.354 in"
+    )
+    said += " q; two runs of it differ by less than 2.151 in 95 % of cases"
+    page = (tmp_path / "leaderboard" / "index.html").read_text()
+    assert said in page and '<section id="comparisons">' not in page
+    assert said in (tmp_path / "leaderboard" / "leaderboard.md").read_text()
+    shown = io.StringIO()
+    print_table(board, Console(file=shown, width=300))
+    assert said in shown.getvalue()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import csv
+import io
+import itertools
 
 import pytest
+from rich.console import Console
 from synthetic_results import write_scores
 
 from hearth.core.errors import SettingsError
 from hearth.core.sections import ReportSettings
 from hearth.reporting.references import load_references
-from hearth.reporting.tables import write_leaderboard
+from hearth.reporting.tables import print_table, write_leaderboard
 
 
 def test_the_published_figures():
@@ -42,7 +45,7 @@ def test_a_wrong_file_is_named(tmp_path):
 def test_they_stand_on_tables_and_page_of_2025(tmp_path):
     write_scores(tmp_path, "ours", "radio", [1.0, 0.5])
     report = ReportSettings(bootstrap_samples=100, baseline="ours")
-    write_leaderboard(tmp_path, ["ours"], ["radio"], report, 0, "behavior-2025")
+    board = write_leaderboard(tmp_path, ["ours"], ["radio"], report, 0, "behavior-2025")
     folder = tmp_path / "leaderboard"
     with (folder / "leaderboard.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -55,5 +58,17 @@ def test_they_stand_on_tables_and_page_of_2025(tmp_path):
     assert "Robot Learning Collective<small>Independent, published</small>" in page
     text = (folder / "leaderboard.md").read_text()
     assert "|  | Robot Learning Collective (published) |  | 0.2605 | 0.1120 |" in text
+    # The hidden rows too, though we have played no hidden instance.
+    _, hidden = page[page.index('<section id="leaderboard">') :].split("Hidden instances", 1)
+    hidden = hidden.split("</section>", 1)[0]
+    assert "Comet<small>" in hidden and '<span class="value">0.251</span>' in hidden
+    _, hidden = text.split("## Hidden instances", 1)
+    assert "|  | Comet (published) |  | 0.2514 | 0.1140 |" in hidden
+    shown = io.StringIO()
+    print_table(board, Console(file=shown, width=120))
+    lines = [line.split() for line in shown.getvalue().splitlines()]
+    rows = list(itertools.pairwise(lines))
+    assert (["Comet", "0.2514", "0.1140"], ["hidden,", "published"]) in rows
+    assert (["Comet", "0.1830", "0.1440"], ["public,", "published"]) in rows
     write_leaderboard(tmp_path, ["ours"], ["radio"], report, 0, "household")
     assert "Robot Learning" not in (folder / "index.html").read_text()

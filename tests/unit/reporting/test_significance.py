@@ -67,6 +67,11 @@ def test_instances_to_settle_is_the_textbook_sample_size():
     assert instances_to_settle([values(0.5, 1.0, 10)] * 2, 0.2, 0.05) == 14
 
 
+def test_several_comparisons_need_more_instances():
+    strata = [values(0.5, 1.0, 10)]
+    assert instances_to_settle(strata, 0.2, 0.05, 5) == instances_to_settle(strata, 0.2, 0.01) == 41
+
+
 @pytest.mark.parametrize("level", [0.05, 0.01, 0.2])
 @pytest.mark.parametrize("effect", [0.005, 0.021, 0.18, 0.5, 0.97, 1.6, 2.0])
 def test_instances_to_settle_is_that_of_statsmodels(effect, level):

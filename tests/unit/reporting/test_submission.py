@@ -114,6 +114,29 @@ def test_one_rollout_per_instance(case):
     assert [path.name for path in (written.folder / "json").iterdir()] == [f"{RADIO}_301_0.json"]
 
 
+def test_a_second_rollout_does_not_fill_the_gap_of_the_first(case):
+    write_2026(case.elsewhere, RADIO, {301: 0.0}, rollout=1)
+    (case.elsewhere / "json" / f"{RADIO}_301_0.json").rename(
+        case.elsewhere / "json" / f"{RADIO}_301_1.json"
+    )
+    case.bring_in(rollouts=2)
+    written = case.submit()
+    assert written.results == 0
+    assert any(line.startswith(f"1000 of 1000 results (each counts as zero): {RADIO} 301, ")
+               for line in written.missing)  # fmt: skip
+
+
+def test_a_crashed_episode_is_a_gap(tmp_path):
+    case = Case(tmp_path, tasks=1)
+    case.complete().bring_in()
+    merged_at = Results.of(case.settings).merged_result("ours", RADIO)
+    merged = json.loads(merged_at.read_text())
+    merged["episodes"][1]["status"] = "crashed"  # as of one that was played here
+    merged_at.write_text(json.dumps(merged))
+    missing = case.submit().missing
+    assert missing == (f"1 of 10 results (each counts as zero): {RADIO} 302 (crashed)",)
+
+
 def test_2025_keeps_the_challenges_numbers(tmp_path):
     case = Case(tmp_path, 2025)
     table = tmp_path / "test_instances.csv"

@@ -138,6 +138,40 @@ def test_incomplete_is_written_and_said(root):
     assert "INCOMPLETE" in (root / "leaderboard" / "index.html").read_text()
 
 
+def test_time_and_distance_scores_have_intervals(tmp_path):
+    for task in TASKS:
+        lines = []
+        for i in range(6):
+            distance = {"base": 0.5 + i / 10, "left": 0.7, "right": "Infinity" if i == 3 else 0.5}
+            lines.append(
+                episode(i, 0.5, normalized_time=0.5 + i / 10, normalized_agent_distance=distance)
+            )
+        write(tmp_path, merged("ours", task, [*lines, episode(6, None, "crashed")]))
+    write(tmp_path, merged("alike", "radio", [episode(i, 0.5) for i in range(3)]))
+    board = write_leaderboard(tmp_path, ["ours", "alike"], TASKS, REPORT, seed=0)
+    row = next(row for row in board.rows if row.evaluation == "ours")
+    found = rows_of(tmp_path / "leaderboard" / "leaderboard.csv")[0]
+    for line in (found, rows_of(tmp_path / "leaderboard" / "tasks.csv")[0]):
+        for score in ("time_score", "base_distance_score"):
+            low, value, high = (float(line[score + end]) for end in ("_low", "", "_high"))
+            assert low < value < high
+        assert float(line["left_distance_score_low"]) < 0.6  # one in seven crashed: zero
+        assert line["right_distance_score"] == "inf" and line["right_distance_score_low"] == ""
+    times = [2.0 - 1.0 / (0.5 + i / 10) for i in range(6)]
+    assert float(found["time_score"]) == pytest.approx(sum(times) / 7, abs=1e-6)
+    assert min(times) <= row.time.low and row.time.high <= max(times)
+    # All alike: nothing shows a spread, and there is no bound.
+    alike = next(row for row in board.task_rows if row.evaluation == "alike")
+    assert alike.time.estimate == pytest.approx(0.75) and alike.time.low is None
+    limits = f"{row.time.low:.3f}", f"{row.time.high:.3f}"
+    page = (tmp_path / "leaderboard" / "index.html").read_text()
+    assert f'<small class="limits">{limits[0]} to {limits[1]}</small>' in page
+    base = row.distance["base"]
+    assert f'title="base, {base.low:.3f} to {base.high:.3f}"' in page
+    text = (tmp_path / "leaderboard" / "leaderboard.md").read_text()
+    assert f"| {row.time.estimate:.3f} [{limits[0]}, {limits[1]}] |" in text
+
+
 def test_nothing_to_show_is_an_error(tmp_path):
     with pytest.raises(EvaluationError, match="at least one evaluation and one task"):
         write_leaderboard(tmp_path, [], TASKS, REPORT, seed=0)

@@ -49,7 +49,7 @@ const told = (value) => value.p_holm <= FACTS.level ? "told apart" : "not told a
 
 function settling(value) {
   if (value.more_instances === 0) return "";
-  if (value.more_instances === null) return " No number of further instances would settle it.";
+  if (value.more_instances === null) return " How many further instances would settle it cannot be said.";
   return ` Some ${plural(value.more_instances, "further instance")} would settle it.`;
 }
 

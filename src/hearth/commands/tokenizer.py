@@ -33,14 +33,17 @@ def _tokenizer(options: argparse.Namespace) -> int:
     tokenizer, report = train_tokenizer(settings, tasks, statistics)
     folder, limit = results.tokenizer.parent, tokenizer.maximum_tokens
     write_figure(folder / "figures", "tokens", draw_tokens(report.lengths, limit, report.errors))
-    write_json(folder / "report.json", report.summary())
+    summary = report.summary()
+    write_json(folder / "report.json", summary)
     # Last: whoever finds this file finds all of it.
     tokenizer.save(results.tokenizer)
     for name, errors in report.errors.items():
         error = float((errors**2).mean() ** 0.5)
         print(f"{name.replace('_', ' ')}: root mean square error {error:.4f}")
+    tokens = summary["tokens"]
     print(
-        f"{report.lengths.mean():.1f} tokens a chunk (at most {report.lengths.max()}); "
+        f"{tokens['mean']:.1f} tokens a chunk: half have at most {tokens['median']:g}, "
+        f"95 % at most {tokens['q95']:g}, all at most {tokens['most']}; "
         f"{report.truncated} of {report.chunks} chunks have more than {limit} and lose the rest; "
         f"{report.clipped} of {report.coefficients} coefficients are clipped"
     )

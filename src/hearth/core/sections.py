@@ -238,7 +238,8 @@ class ServingSettings(Section):
 
     batch_window_milliseconds: NonNegativeFloat = 3.0  # the longest wait of a request for others
     # Rows of a prediction, each compiled at the start. With one size alone, what a client gets is
-    # bit for bit what it would get alone; with several, within rounding (1e-5).
+    # bit for bit what it would get alone; with several, within rounding: 1e-5 in float32, some
+    # 2e-3 in bfloat16.
     batch_sizes: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1, 4, 16)
     connections: PositiveInt = 256  # at once; more are refused
     # Of one request; three 720-pixel cameras with depth are some 10 MB.

@@ -15,6 +15,7 @@ import pytest
 from synthetic_demonstrations import make_demonstration
 
 from hearth.benchmark import Benchmark, load_benchmark
+from hearth.cli import main
 from hearth.core.errors import DataError
 from hearth.core.results import Results
 from hearth.core.settings import Settings, validate_settings
@@ -144,6 +145,30 @@ def test_both_layouts_prepare_to_the_same_episodes(
             one.read_frames(mine, "left_wrist", range(25)),
             two.read_frames(theirs, "left_wrist", range(25)),
         )
+
+
+def test_the_command_converts_what_the_experiment_reads(
+    original: DatasetV21, tmp_path: Path, benchmark_2026: Benchmark
+) -> None:
+    file, target = tmp_path / "experiment.yaml", tmp_path / "converted"
+    values = {
+        "experiment": "unit", "results": str(tmp_path / "results"), "benchmark": "behavior-2026",
+        "tasks": [RADIO, TRASH], "data": {"dataset": str(original.root)},
+    }  # fmt: skip
+    file.write_text(json.dumps(values))  # JSON is YAML
+    assert main(["convert-data", "--config", str(file), "--target", str(target)]) == 0
+    assert json.loads((target / "meta/info.json").read_text())["codebase_version"] == "v3.0"
+    converted = open_dataset(target, benchmark_2026)
+    for task, count in {RADIO: 3, TRASH: 2}.items():
+        assert len(converted.episodes(task)) == count
+        for old, new in zip(original.episodes(task), converted.episodes(task), strict=True):
+            before, after = original.read_table(old), converted.read_table(new)
+            np.testing.assert_array_equal(after.actions, before.actions)
+            np.testing.assert_array_equal(after.proprioception, before.proprioception)
+            np.testing.assert_array_equal(
+                list(converted.read_frames(new, "head", 7)),
+                list(original.read_frames(old, "head", 7)),
+            )
 
 
 def test_a_folder_per_task(original: DatasetV21, tmp_path: Path, benchmark_2026: Benchmark) -> None:

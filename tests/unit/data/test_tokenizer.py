@@ -212,9 +212,18 @@ def test_command_writes_the_same_bytes_every_time(
     config, file = experiment
     path = Results.of(config).tokenizer
     assert main(["tokenizer", "--config", str(file)]) == 0
-    assert "tokens a chunk" in capsys.readouterr().out
+    printed = capsys.readouterr().out
     first = path.read_bytes()
-    assert read_json(path.parent / "report.json")["chunks"] > 0
+    report = read_json(path.parent / "report.json")
+    assert report["chunks"] > 0
+    tokens = report["tokens"]
+    assert 0 < tokens["median"] <= tokens["q95"] <= tokens["most"]
+    assert (
+        f"{tokens['mean']:.1f} tokens a chunk: half have at most {tokens['median']:g}, "
+        f"95 % at most {tokens['q95']:g}, all at most {tokens['most']}; "
+    ) in printed
+    for name, error in report["root_mean_square_error"].items():
+        assert f"{name.replace('_', ' ')}: root mean square error {error:.4f}" in printed
     figures = {figure.name for figure in (path.parent / "figures").iterdir()}
     assert figures == {"tokens-light.svg", "tokens-dark.svg"}
     # Another process: nothing may hang on the hashes of one.

@@ -71,6 +71,16 @@ def test_pi05_has_the_public_networks_parameters() -> None:
     assert round(sizes["backbone"] / 1e6, 1) == 1981.9
 
 
+@pytest.mark.parametrize(("benchmark", "tasks"), [("behavior-2025", 50), ("behavior-2026", 100)])
+def test_every_task_of_a_benchmark_has_its_embedding(benchmark: str, tasks: int) -> None:
+    settings = ModelSettings(preset="pi05", state_bins="unit")
+    config = presets.config(settings, load_benchmark(benchmark), 224)
+    network = nnx.eval_shape(lambda: PolicyNetwork(config, nnx.Rngs(0)))
+    tables = [leaf.shape for leaf in jax.tree.leaves(nnx.state(network.task_table, nnx.Param))]
+    assert tables == [(tasks, config.width)]
+    assert len(config.stage_counts) == tasks
+
+
 def test_settings_overrule_the_preset() -> None:
     config = preset("tiny", 64, state_tokens="discretised", compute_dtype="bfloat16", remat="full")
     assert (config.state_tokens, config.compute_dtype) == ("discretised", "bfloat16")

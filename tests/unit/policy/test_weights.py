@@ -21,6 +21,7 @@ from hearth.data.norm_stats import write_norm_stats
 from hearth.policy import bundle as bundles
 from hearth.policy.network import NetworkDefinition
 from hearth.policy.runtime import Policy
+from hearth.policy.weights import bundling, exporting
 from hearth.policy.weights.bundling import import_bundle
 from hearth.policy.weights.checkpoint import Tree, read_tree, write_tree
 from hearth.policy.weights.exporting import export_bundle, tree_of_parameters
@@ -242,6 +243,49 @@ def test_a_checkpoint_without_statistics_is_refused(tmp_path: Path) -> None:
             tmp_path, tmp_path / "policy", benchmark=BENCHMARK, tasks=BENCHMARK.task_names,
             runtime=reference_runtime(), config=CONFIG,
         )  # fmt: skip
+
+
+@pytest.fixture
+def small_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands know the public network alone, of 13 GB: here it is the small one."""
+    monkeypatch.setattr(bundling.presets, "config", lambda *_, **__: CONFIG)
+    monkeypatch.setattr(exporting, "reference_config", lambda *_: CONFIG)
+
+
+@pytest.mark.usefixtures("small_reference")
+def test_the_commands_carry_every_array_there_and_back(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    policy, exported = str(tmp_path / "policy"), tmp_path / "exported"
+    assert main(["import-weights", str(checkpoint), "--to", policy]) == 0
+    loaded = bundles.load(Path(policy), BENCHMARK)
+    assert f"bundle {policy} (hash {loaded.hash})" in capsys.readouterr().out
+    assert main(["export-weights", policy, "--to", str(exported), "--asset", "owner/data"]) == 0
+    assert f"checkpoint {exported}" in capsys.readouterr().out
+    back, original = read_tree(exported), read_tree(checkpoint)
+    assert back.keys() == original.keys()
+    for name, array in original.items():
+        if name not in BUFFERS:  # written anew from the statistics
+            np.testing.assert_array_equal(back[name], array, err_msg=name)
+    assert (exported / "assets/owner/data/norm_stats.json").is_file()
+
+
+@pytest.mark.usefixtures("small_reference")
+def test_the_command_names_every_misfit_and_writes_nothing(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    tree = make_tree()
+    del tree["kv_transform/v_bias"]
+    tree["action_in_proj/bias"] = np.zeros(7, np.float32)
+    tree["state_proj/kernel"] = np.zeros(3, np.float32)
+    shutil.copytree(checkpoint / "assets", tmp_path / "odd" / "assets")
+    write_tree(tmp_path / "odd" / "params", tree)
+    assert main(["import-weights", str(tmp_path / "odd"), "--to", str(tmp_path / "policy")]) == 1
+    message = capsys.readouterr().err
+    assert "kv_transform/v_bias is missing" in message
+    assert "action_in_proj/bias has shape (7,), the network wants (12,)" in message
+    assert "state_proj/kernel is unexpected" in message
+    assert not (tmp_path / "policy").exists()
 
 
 def test_the_command_line_names_what_is_wrong(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer, models, trainers
@@ -40,7 +41,7 @@ class TokenizerReport:
     errors: dict[str, np.ndarray]
     largest_error: float
 
-    def summary(self) -> dict[str, object]:
+    def summary(self) -> dict[str, Any]:
         """The numbers as JSON values."""
         quantiles = np.quantile(self.lengths, [0.5, 0.95])
         return {

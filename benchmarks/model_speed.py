@@ -35,13 +35,16 @@ class Timing:
         operations: of one call, as computed.
         needed: of one call, without what rematerialisation computes again (Chowdhery et al., 2022,
             appendix B): what model FLOP utilisation counts.
-        bytes: that a call needs on a device.
+        bytes: that a call needs on a device, as XLA plans it.
+        measured: the device's own peak up to then; None where it tells none (a CPU), or where
+            what ran before in this process had a higher one, so that it is not this function's.
     """
 
     seconds: list[float]
     operations: int
     needed: int
     bytes: int
+    measured: int | None
 
     @property
     def median(self) -> float:
@@ -64,7 +67,7 @@ def report(preset: str, batch: int, devices: int, rounds: int, peak_tflops: floa
 
 def time_training(model: ModelConfig, batch: int, devices: int, rounds: int) -> Timing:
     """The whole step: augmentation, losses, gradients, AdamW, moving average."""
-    definition = NetworkDefinition(model)
+    definition, before = NetworkDefinition(model), _device_peak()
     settings = RunSettings(batch_size=batch, devices=devices)
     mesh = sharding.make_mesh(devices)
     step = jit_step(definition, settings, 0, mesh)
@@ -80,12 +83,13 @@ def time_training(model: ModelConfig, batch: int, devices: int, rounds: int) -> 
 
     needed = step_operations(definition, settings, data, mesh)
     seconds = _rounds(call, rounds)
-    return Timing(seconds, operations_of(traced.jaxpr), needed, _planned_bytes(compiled))
+    count, planned = operations_of(traced.jaxpr), _planned_bytes(compiled)
+    return Timing(seconds, count, needed, planned, _risen(before))
 
 
 def time_sampling(model: ModelConfig, batch: int, rounds: int) -> Timing:
     """Chunks for `batch` observations at once, from parameters as a bundle holds them."""
-    definition = NetworkDefinition(model)
+    definition, before = NetworkDefinition(model), _device_peak()
     parameters = definition.initialise(0)
     observation = random_batch(model, batch)
     observation = {name: observation[name] for name in ("images", "state", "task", "stage")}
@@ -103,7 +107,8 @@ def time_sampling(model: ModelConfig, batch: int, rounds: int) -> Timing:
         return compiled(parameters, observation, factor, np.int32(index))
 
     count = operations_of(traced.jaxpr)  # without a gradient nothing is computed again
-    return Timing(_rounds(call, rounds), count, count, _planned_bytes(compiled))
+    seconds = _rounds(call, rounds)
+    return Timing(seconds, count, count, _planned_bytes(compiled), _risen(before))
 
 
 def _rounds(call: Callable[[int], Any], rounds: int) -> list[float]:
@@ -126,6 +131,17 @@ def _planned_bytes(compiled: Any) -> int:
     plan = compiled.memory_analysis()
     own = plan.argument_size_in_bytes + plan.output_size_in_bytes - plan.alias_size_in_bytes
     return own + plan.temp_size_in_bytes
+
+
+def _device_peak() -> int | None:
+    """Bytes at the peak since the process began; it cannot be set back. None on a CPU."""
+    return (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
+
+
+def _risen(before: int | None) -> int | None:
+    """The peak now, if it is higher than `before`."""
+    now = _device_peak()
+    return None if now is None or before is None or now <= before else now
 
 
 def _print_training(timings: dict[str, Timing], batch: int, peak: float | None) -> None:
@@ -156,4 +172,5 @@ def _ratio(timings: dict[str, Timing]) -> float:
 
 
 def _memory(timing: Timing) -> str:
-    return f"{timing.bytes / 1e9:10.2f} GB a device"
+    text = f"{timing.bytes / 1e9:10.2f} GB a device planned"
+    return text if timing.measured is None else f"{text}, {timing.measured / 1e9:.2f} GB measured"

@@ -59,15 +59,18 @@ class Run(NamedTuple):
 def train(network: NetworkDefinition, devices: int, parts: int) -> Run:
     mesh, run = sharding.make_mesh(devices), run_settings(devices, parts)
     state = initial_state(network, run, 0, mesh)
-    step = jit_step(network, run, 0, mesh).lower(state, make_batch(0, BATCH), FACTOR).compile()
     factor = jax.device_put(FACTOR, sharding.whole(mesh))
     share = BATCH // jax.process_count()
     mine = slice(jax.process_index() * share, (jax.process_index() + 1) * share)
+
+    def placed(number: int) -> Any:
+        batch = jax.tree.map(lambda array: array[mine], make_batch(number, BATCH))
+        return sharding.split_batch(batch, mesh)
+
+    step = jit_step(network, run, 0, mesh).lower(state, placed(0), factor).compile()
     losses = []
     for number in range(STEPS):
-        batch = jax.tree.map(lambda array: array[mine], make_batch(number, BATCH))
-        batch = sharding.split_batch(batch, mesh)
-        state, metrics = step(state, batch, factor)
+        state, metrics = step(state, placed(number), factor)
         losses.append(float(metrics["total"]))
     return Run(state, losses, step.cost_analysis()["flops"])
 

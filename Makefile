@@ -15,7 +15,7 @@ SNAKEMAKE = $(BIN)/snakemake --configfile $(CONFIG) --profile $(PROFILE) $(if $(
 
 REPORT = $(BIN)/hearth report --config $(CONFIG) $(foreach pair,$(SET),--set $(pair))
 
-.PHONY: help setup demo test test-cluster soak install-profile check format schemas lock unlock
+.PHONY: help setup demo test test-cluster soak fuzz install-profile check format schemas lock unlock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ install-profile: ## let `snakemake --profile slurm` find profiles/slurm from any
 
 soak: $(STAMP) ## the policy server under 100,000 requests and 1,000,000 malformed inputs
 	@$(BIN)/python benchmarks/serving_soak.py
+
+fuzz: $(STAMP) ## the malformed inputs of soak alone; some minutes
+	@$(BIN)/python benchmarks/serving_soak.py --requests 0
 
 check: $(STAMP) ## formatting, lint, types, import layers, workflow lint
 	@$(BIN)/ruff format --check src tests benchmarks

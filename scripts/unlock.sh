@@ -2,14 +2,26 @@
 # Unlock this folder after Snakemake was killed by force; refuses while one still runs here.
 # Arguments: the Snakemake command with its options.
 set -euo pipefail
-for process in $(pgrep -f '[s]nakemake' || true); do
-  # This script and the make that called it name Snakemake on their command lines too.
-  [ "$(readlink "/proc/$process/cwd" 2>/dev/null)" = "$PWD" ] || continue
-  case "$(tr '\0' ' ' <"/proc/$process/cmdline" 2>/dev/null)" in
-    *python*snakemake*)
-      echo "Snakemake still runs here as process $process; end it first" >&2
-      exit 1
-      ;;
-  esac
-done
+# Python and not pgrep: that is missing in small images and sees no folders. An error ends this.
+"$(dirname "$1")/python" - <<'END'
+import os
+import sys
+from pathlib import Path
+
+import psutil
+
+here = Path.cwd()
+for process in psutil.process_iter():
+    try:
+        words = process.cmdline()
+        # This script and the make that called it name Snakemake on their command lines too.
+        if not words or "python" not in Path(words[0]).name.lower():
+            continue
+        if not any(Path(word).name == "snakemake" for word in words[1:]):
+            continue
+        if Path(process.cwd()) == here:
+            sys.exit(f"Snakemake still runs here as process {process.pid}; end it first")
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        continue  # it has just ended, or is another user's
+END
 "$@" --unlock

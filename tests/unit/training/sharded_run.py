@@ -1,6 +1,8 @@
 """A run of a tiny network on 8, 2 and 1 virtual devices; prints what it found as JSON.
 
 Run by test_sharding.py in a process of its own: the number of devices is fixed when jax starts.
+Where the environment names two tasks of a Slurm step, the processes meet, with four devices each,
+and print the losses of the run on eight.
 """
 
 from __future__ import annotations
@@ -13,19 +15,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 os.environ["XLA_FLAGS"] = (
-    f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
+    f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count="
+    f"{8 // int(os.environ.get('SLURM_STEP_NUM_TASKS', '1'))}"
 )
 os.environ["JAX_PLATFORMS"] = "cpu"
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from hearth.benchmark import load_benchmark
 from hearth.core.sections import RunSettings
 from hearth.model import presets
 from hearth.policy.network import NetworkDefinition
-from hearth.training import sharding
+from hearth.training import processes, sharding
 from hearth.training.checkpoint import Checkpoints
 from hearth.training.state import TrainState, initial_state
 from hearth.training.step import jit_step
@@ -33,7 +35,7 @@ from hearth.training.step import jit_step
 from .conftest import HORIZON, IMAGE_SIZE, make_batch, make_settings
 
 BATCH, STEPS = 16, 3
-FACTOR = jnp.eye(HORIZON * 23)
+FACTOR = np.eye(HORIZON * 23, dtype=np.float32)
 sharding.SMALLEST_SHARDED = 1024  # so that the tiny network's arrays are large enough
 
 
@@ -57,12 +59,18 @@ class Run(NamedTuple):
 def train(network: NetworkDefinition, devices: int, parts: int) -> Run:
     mesh, run = sharding.make_mesh(devices), run_settings(devices, parts)
     state = initial_state(network, run, 0, mesh)
-    step = jit_step(network, run, 0, mesh).lower(state, make_batch(0, BATCH), FACTOR).compile()
     factor = jax.device_put(FACTOR, sharding.whole(mesh))
+    share = BATCH // jax.process_count()
+    mine = slice(jax.process_index() * share, (jax.process_index() + 1) * share)
+
+    def placed(number: int) -> Any:
+        batch = jax.tree.map(lambda array: array[mine], make_batch(number, BATCH))
+        return sharding.split_batch(batch, mesh)
+
+    step = jit_step(network, run, 0, mesh).lower(state, placed(0), factor).compile()
     losses = []
     for number in range(STEPS):
-        batch = sharding.split_batch(make_batch(number, BATCH), mesh)
-        state, metrics = step(state, batch, factor)
+        state, metrics = step(state, placed(number), factor)
         losses.append(float(metrics["total"]))
     return Run(state, losses, step.cost_analysis()["flops"])
 
@@ -106,7 +114,13 @@ def restored_alike(network: NetworkDefinition, state: TrainState, folder: Path) 
 
 
 def main(folder: Path) -> None:
+    processes.join(folder, 120.0)
     network = definition()
+    if jax.process_count() > 1:
+        print(
+            json.dumps({"losses": train(network, 8, 2).losses, "devices": jax.local_device_count()})
+        )
+        return
     sharded, alone = train(network, 8, 2), train(network, 1, 2)
     averages = (jax.tree.leaves(run.state.average) for run in (sharded, alone))
     found = {

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -66,18 +67,24 @@ def test_parts_of_a_batch_hold_each_sample_once() -> None:
     np.testing.assert_array_equal(parts["images"]["head"], [[0, 3], [1, 4], [2, 5]])
 
 
+def start(folder: Path, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.unit.training.sharded_run", str(folder)],
+        cwd=Path(__file__).parents[3], env={**os.environ, **environment},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def what_it_found(process: subprocess.Popen[str]) -> dict[str, Any]:
+    output, said = process.communicate()
+    assert process.returncode == 0, said
+    return json.loads(output.splitlines()[-1])
+
+
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What sharded_run.py saw on 8, 2 and 1 devices."""
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "tests.unit.training.sharded_run",
-            str(tmp_path_factory.mktemp("checkpoints")),
-        ],
-        cwd=Path(__file__).parents[3], capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return what_it_found(start(tmp_path_factory.mktemp("checkpoints")))
 
 
 def test_eight_devices_learn_what_one_learns(found: dict[str, Any]) -> None:
@@ -85,6 +92,17 @@ def test_eight_devices_learn_what_one_learns(found: dict[str, Any]) -> None:
     np.testing.assert_allclose(sharded, alone, rtol=1e-4)
     assert found["difference"] < 1e-3, "largest difference of any averaged weight after 3 steps"
     assert found["frozen"], "the run has frozen parameters, which lie spread as well"
+
+
+def test_two_processes_of_four_devices_learn_what_one_device_learns(
+    found: dict[str, Any], tmp_path: Path
+) -> None:
+    step = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_LAUNCH_NODE_IPADDR": "127.0.0.1"}
+    pair = [start(tmp_path, SLURM_PROCID=str(number), **step) for number in range(2)]
+    for process in pair:
+        together = what_it_found(process)
+        assert together["devices"] == 4, "of each process"
+        np.testing.assert_allclose(together["losses"], found["losses"][1], rtol=1e-4)
 
 
 def test_parts_of_a_batch_learn_about_the_same(found: dict[str, Any]) -> None:

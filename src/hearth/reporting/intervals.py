@@ -84,9 +84,9 @@ def bootstrap_interval(
         return Interval(estimate, None, None)
     spread = [values for values in filled if np.ptp(values) > 0.0]
     tail = (1.0 - confidence) / 2.0
-    if not spread and bounds is None:
-        return Interval(estimate, None, None)
     if not spread:
+        if bounds is None:
+            return Interval(estimate, None, None)
         return _alike_interval(estimate, filled, len(strata), tail, bounds)
     fixed = estimate - sum(values.mean() for values in spread) / len(strata)
     means = fixed + _resampled_sums(spread, samples, generator) / len(strata)

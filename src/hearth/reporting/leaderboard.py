@@ -177,6 +177,7 @@ class _Statistician:
     def overall_row(self, evaluation: Evaluation) -> Row:
         name, counts = evaluation.name, evaluation.counts
         results = [evaluation.results.get(task) for task in evaluation.tasks]
+        scores = scoring.overall_scores(evaluation)
         episodes = [e for result in evaluation.results.values() for e in result.episodes]
         return Row(
             evaluation=name,
@@ -189,7 +190,7 @@ class _Statistician:
             episodes_due=evaluation.episodes_due,
             q=self._interval(scoring.strata(evaluation, scoring.q_score), name, "q"),
             success=self._interval(scoring.strata(evaluation, scoring.is_success), name, "success"),
-            scores=(scores := scoring.overall_scores(evaluation)),
+            scores=scores,
             **self._unbounded(results, scores, name),
             mean_steps=scoring.mean_steps(episodes),
             counts=counts,
@@ -208,6 +209,7 @@ class _Statistician:
     def _task_row(self, evaluation: Evaluation, task: str, result: TaskResult | None) -> Row:
         name = evaluation.name
         values = [scoring.by_instance(result, scoring.q_score)] if result else [_NONE]
+        scores = scoring.task_scores(result) if result else _NO_SCORES
         successes = [scoring.by_instance(result, scoring.is_success)] if result else [_NONE]
         return Row(
             evaluation=name,
@@ -220,7 +222,7 @@ class _Statistician:
             episodes_due=len(result.episodes) if result else 0,
             q=self._interval(values, name, "q", task),
             success=self._interval(successes, name, "success", task),
-            scores=(scores := scoring.task_scores(result) if result else _NO_SCORES),
+            scores=scores,
             **self._unbounded([result], scores, name, task),
             mean_steps=scoring.mean_steps(result.episodes) if result else None,
             counts=result.counts if result else dict.fromkeys(STATUSES, 0),

@@ -17,11 +17,13 @@ from typing import Any
 
 from hearth.benchmark import load_benchmark
 from hearth.data.lerobot import layout
+from hearth.data.lerobot.index import dataset_info
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 REPEATS = 5
 EPISODES = 200  # of each task, as published
+VIDEO_PIXELS = 224
 
 
 def median_seconds(command: list[str]) -> float:
@@ -45,27 +47,10 @@ def write_index(root: Path) -> None:
         for number in range(1, EPISODES + 1):
             index = layout.episode_index(task.index, number)
             length = round(task.human_length_frames)
-            episodes.append({"episode_index": index, "tasks": [text], "length": length})
-    info = {
-        "codebase_version": layout.CODEBASE_VERSION,
-        "robot_type": benchmark.robot.name,
-        "total_episodes": len(episodes),
-        "total_frames": sum(episode["length"] for episode in episodes),
-        "total_tasks": len(tasks),
-        "total_videos": len(episodes) * len(benchmark.cameras),
-        "total_chunks": len(tasks),
-        "chunks_size": layout.EPISODES_PER_TASK,
-        "fps": benchmark.frames_per_second,
-        "splits": {"train": f"0:{len(episodes)}"},
-        "data_path": layout.DATA_PATH,
-        "video_path": layout.VIDEO_PATH,
-        "metainfo_path": layout.METAINFO_PATH,
-        "annotation_path": layout.ANNOTATION_PATH,
-        "features": {
-            camera.dataset_key: {"dtype": "video", "shape": [camera.height, camera.width, 3]}
-            for camera in benchmark.cameras.values()
-        },
-    }
+            episodes.append(
+                {"episode_index": index, "task": task.name, "tasks": [text], "length": length}
+            )
+    info = dataset_info(benchmark, episodes, VIDEO_PIXELS)
     meta = root / "meta"
     meta.mkdir(parents=True)
     for name, rows in (("tasks", tasks), ("episodes", episodes)):

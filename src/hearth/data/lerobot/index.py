@@ -63,7 +63,7 @@ def write_index(
     _write_lines(root / "meta" / "tasks.jsonl", tasks)
     _write_lines(root / "meta" / "episodes.jsonl", episodes)
     _write_lines(root / "meta" / "episodes_stats.jsonl", stats)
-    write_json(root / "meta" / "info.json", _info(benchmark, ordered, image_size))
+    write_json(root / "meta" / "info.json", dataset_info(benchmark, ordered, image_size))
 
 
 def _summary(values: np.ndarray) -> dict[str, list[float]]:
@@ -81,7 +81,15 @@ def _write_lines(path: Path, rows: list[dict[str, Any]]) -> None:
     write_text(path, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
 
 
-def _info(benchmark: Benchmark, entries: list[dict[str, Any]], size: int) -> dict[str, Any]:
+def dataset_info(benchmark: Benchmark, entries: list[dict[str, Any]], size: int) -> dict[str, Any]:
+    """The content of `meta/info.json`.
+
+    Args:
+        benchmark: of the data set.
+        entries: of each episode at least its `task` and its `length` in frames.
+        size: pixels of the square videos.
+    """
+
     def column(dtype: str, width: int) -> dict[str, Any]:
         return {"dtype": dtype, "shape": [width], "names": None}
 

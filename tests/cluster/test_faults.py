@@ -9,12 +9,17 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from hearth.launch.names import experiment_key
 from tests.cluster.conftest import Experiment
-from tests.cluster.slurm import wait_for
+from tests.cluster.slurm import Slurm, wait_for
+from tests.cluster.test_workflow import Workflow
+from tests.workflow.conftest import CONFIG, TASK
 
 pytestmark = pytest.mark.cluster
 
@@ -80,16 +85,58 @@ def test_a_launcher_does_not_need_the_accounting(
 
 
 @pytest.mark.timeout(600)
+def test_snakemake_waits_for_an_accounting_that_is_down_for_a_minute(
+    tmp_path: Path, slurm: Slurm
+) -> None:
+    workflow = Workflow(tmp_path, slurm)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    command = workflow.command("--until", "demonstrations")
+    command += ["--max-status-checks-per-second", "0.2"]  # it asks as often as the profile says
+    said = tmp_path / "snakemake.log"
+    with said.open("w") as log:
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log)
+    running = ("squeue", "-h", "-t", "RUNNING", "-o", "%i")
+    wait_for(lambda: slurm.run(*running).split(), 120, "the job of Snakemake's executor")
+    (job,) = slurm.run(*running).split()
+    slurm.stop_accounting()
+    try:
+        time.sleep(60)
+    finally:
+        slurm.start_accounting()
+    assert process.wait(240) == 0, said.read_text()[-4000:]
+    assert (workflow.results / f"demonstrations/{TASK}.json").exists()
+    mine = ("-W", experiment_key(workflow.settings()))
+    ask = ("sacct", "-X", "-n", "-P", *mine, "-o", "JobID,State")
+    wait_for(lambda: "RUNNING" not in slurm.run(*ask), 60, "the news of the job's end")
+    assert slurm.run(*ask).split() == [f"{job}|COMPLETED"], "submitted once"
+
+
+@pytest.mark.timeout(600)
 def test_a_shard_that_reaches_its_time_limit_goes_on(
     experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow(monkeypatch, 3.0)  # 108 s for six episodes; the notice comes after 90 s
     values = {**ONE_SHARD, "launcher": {"shards": 1, "evaluate": {"minutes": 2}}}
     launcher, job = at_work(experiment, values)
+    # At the same time, so that the limit is awaited once: a site that forbids requeueing.
+    faults = experiment.folder / "forbidding" / "faults"
+    faults.mkdir(parents=True)
+    monkeypatch.setenv("HEARTH_FAKE", str(faults))
+    forbidding = Experiment(faults.parent, experiment.slurm, faults)
+    values["launcher"]["evaluate"]["requeue"] = False
+    next_launcher = forbidding.start(**values)
+    wait_for(forbidding.results, 120, "the first episode")
+    (forbidden,) = set(experiment.jobs("RUNNING")) - {job}
+
     hurry(experiment, job)
     assert complete(experiment.finish(launcher))
     assert "Restarts=1" in experiment.slurm.run("scontrol", "show", "job", job)
-    assert len(experiment.played()) <= EPISODES + 1
+    merged = forbidding.finish(next_launcher)
+    assert complete(merged) and merged["said"].count("submitting") == 2
+    shown = experiment.slurm.run("scontrol", "show", "job", forbidden)
+    assert "Requeue=0 Restarts=0" in shown
+    for played in (experiment.played(), forbidding.played()):
+        assert len(played) <= EPISODES + 1
 
 
 @pytest.mark.parametrize("fault", ["segfault", "raise"])

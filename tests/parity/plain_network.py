@@ -15,10 +15,20 @@ from typing import Any
 
 import numpy as np
 
+from tests.parity.plain_functions import (
+    attend,
+    gelu,
+    log_softmax,
+    rms,
+    rotate,
+    sigmoid,
+    sine_cosine,
+    swish,
+)
+
 Arrays = Mapping[str, np.ndarray]
 _IMAGE, _ENCODER = "PaliGemma/img", "PaliGemma/img/Transformer/encoderblock"
 _LAYERS = "PaliGemma/llm/layers"
-_CLOSED = -1e30
 FAST_WEIGHT, STAGE_WEIGHT = 0.05, 0.1  # report, 6.3
 
 
@@ -83,8 +93,8 @@ class PlainNetwork:
     def velocity(self, noisy: np.ndarray, time: np.ndarray, context: Context) -> np.ndarray:
         """[B, H, A] at flow times [B]."""
         width = self.tree["time_mlp_in/kernel"].shape[0]
-        condition = _swish(self._linear("time_mlp_in", sine_cosine(time, width, 4e-3, 4.0)))
-        condition = _swish(self._linear("time_mlp_out", condition))
+        condition = swish(self._linear("time_mlp_in", sine_cosine(time, width, 4e-3, 4.0)))
+        condition = swish(self._linear("time_mlp_out", condition))
         x, horizon = self._linear("action_in_proj", noisy), noisy.shape[1]
         positions = context.start[:, None] + np.arange(horizon)
         sees = np.concatenate([context.valid, np.ones((len(noisy), horizon), bool)], 1)
@@ -109,9 +119,9 @@ class PlainNetwork:
             t = moment[:, None, None]
             velocity = self.velocity(t * own + (1 - t) * actions, moment, context)
             errors.append((velocity - (own - actions)) ** 2)
-        fast = -np.take_along_axis(_log_softmax(fast_logits), batch["fast_tokens"][..., None], -1)
+        fast = -np.take_along_axis(log_softmax(fast_logits), batch["fast_tokens"][..., None], -1)
         fast = (fast[..., 0] * mask).sum(1) / np.maximum(mask.sum(1), 1)
-        stage = -np.take_along_axis(_log_softmax(stage_logits), batch["stage"][:, None], -1)
+        stage = -np.take_along_axis(log_softmax(stage_logits), batch["stage"][:, None], -1)
         return float(np.mean(errors) + FAST_WEIGHT * fast.mean() + STAGE_WEIGHT * stage.mean())
 
     def sample(
@@ -146,7 +156,7 @@ class PlainNetwork:
         learned = table[(np.cumsum(self.counts) - self.counts)[task] + stage]
         periodic = sine_cosine((stage / last).astype(np.float32), table.shape[1], 1e-3, 1.0)
         inputs = np.concatenate([embedding, periodic, learned], -1)
-        gates = [_sigmoid(self._linear(name, inputs))
+        gates = [sigmoid(self._linear(name, inputs))
                  for name in ("gate_task", "gate_sincos", "gate_task_stage")]  # fmt: skip
         hidden = np.maximum(self._linear("fusion_layer1", inputs), 0)
         gated = np.concatenate([periodic * gates[1], learned * gates[2]], -1)
@@ -180,7 +190,7 @@ class PlainNetwork:
             )
             x = x + self.tree[f"{attention}/out/bias"][layer]
             normed = self._layer_norm(f"{_ENCODER}/LayerNorm_1", layer, x)
-            hidden = _gelu(self._linear(f"{_ENCODER}/MlpBlock_0/Dense_0", normed, layer))
+            hidden = gelu(self._linear(f"{_ENCODER}/MlpBlock_0/Dense_0", normed, layer))
             x = x + self._linear(f"{_ENCODER}/MlpBlock_0/Dense_1", hidden, layer)
         x = self._layer_norm(f"{_IMAGE}/Transformer/encoder_norm", None, x)
         return self._linear(f"{_IMAGE}/head", x)
@@ -199,12 +209,12 @@ class PlainNetwork:
         cache = []
         for layer in range(len(self.tree[f"{_LAYERS}/mlp/linear"])):
             scale = self.tree[f"{_LAYERS}/pre_attention_norm/scale"][layer]
-            queries, keys, values = self._project("", layer, _rms(x) * (1 + scale), positions)
+            queries, keys, values = self._project("", layer, rms(x) * (1 + scale), positions)
             cache.append((keys, values))
             x = x + self._combine("", layer, attend(queries, keys, values, mask))
             scale = self.tree[f"{_LAYERS}/pre_ffw_norm/scale"][layer]
-            x = x + self._gated("", layer, _rms(x) * (1 + scale))
-        x = _rms(x) * (1 + self.tree["PaliGemma/llm/final_norm/scale"])
+            x = x + self._gated("", layer, rms(x) * (1 + scale))
+        x = rms(x) * (1 + self.tree["PaliGemma/llm/final_norm/scale"])
         return x, *(np.stack(several) for several in zip(*cache, strict=True))  # type: ignore[return-value]
 
     def _project(
@@ -223,7 +233,7 @@ class PlainNetwork:
 
     def _gated(self, suffix: str, layer: int, x: np.ndarray) -> np.ndarray:
         gate, up = self.tree[f"{_LAYERS}/mlp{suffix}/gating_einsum"][layer]
-        return (_gelu(x @ gate) * (x @ up)) @ self.tree[f"{_LAYERS}/mlp{suffix}/linear"][layer]
+        return (gelu(x @ gate) * (x @ up)) @ self.tree[f"{_LAYERS}/mlp{suffix}/linear"][layer]
 
     def _mix(self, kind: str, cached: np.ndarray) -> np.ndarray:
         """Every expert layer's own sum of all layers (report, 4.3)."""
@@ -235,7 +245,7 @@ class PlainNetwork:
     ) -> tuple[np.ndarray, np.ndarray]:
         both = self._linear(f"{name}/Dense_0", condition, layer)[:, None]
         scale, shift, gate = np.split(both, 3, -1)
-        return _rms(x) * (1 + scale) + shift, gate
+        return rms(x) * (1 + scale) + shift, gate
 
     def _linear(self, name: str, x: np.ndarray, layer: int | None = None) -> np.ndarray:
         kernel, bias = self.tree[f"{name}/kernel"], self.tree[f"{name}/bias"]
@@ -248,36 +258,6 @@ class PlainNetwork:
         return (x - x.mean(-1, keepdims=True)) / np.sqrt(
             x.var(-1, keepdims=True) + 1e-6
         ) * scale + bias
-
-
-def attend(
-    queries: np.ndarray, keys: np.ndarray, values: np.ndarray, mask: np.ndarray
-) -> np.ndarray:
-    """[B, T, h, d] from keys and values [B, S, k, d]; mask bool[B or 1, T, S]."""
-    groups = queries.shape[2] // keys.shape[2]
-    keys, values = np.repeat(keys, groups, 2), np.repeat(values, groups, 2)
-    logits = np.einsum("bthd,bshd->bhts", queries, keys) / queries.shape[-1] ** 0.5
-    logits = np.where(mask[:, None], logits, _CLOSED)
-    return np.einsum("bhts,bshd->bthd", np.exp(_log_softmax(logits)), values)
-
-
-def rotate(x: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Gemma's rotary embedding of [B, T, h, d] at int[B, T]."""
-    half = x.shape[-1] // 2
-    angle = positions[..., None] / 10_000 ** (np.arange(half) / half)
-    sine, cosine = np.sin(angle)[:, :, None], np.cos(angle)[:, :, None]
-    first, second = x[..., :half], x[..., half:]
-    return np.concatenate([first * cosine - second * sine, second * cosine + first * sine], -1)
-
-
-def sine_cosine(position: np.ndarray, width: int, shortest: float, longest: float) -> np.ndarray:
-    """[B, width]; phases in float32, as the public code rounds them."""
-    period = np.float32(shortest) * np.float32(longest / shortest) ** np.linspace(
-        0, 1, width // 2, dtype=np.float32
-    )
-    phase = np.float32(1) / period * np.float32(2) * np.float32(np.pi)
-    angle = (position.astype(np.float32)[:, None] * phase).astype(np.float64)
-    return np.concatenate([np.sin(angle), np.cos(angle)], -1)
 
 
 def _held(
@@ -295,24 +275,3 @@ def _held(
     if np.abs(moved).max() <= 1.0:  # of the whole batch, in the public code
         x[:, kept:, :width] += moved.reshape(batch, -1, width)
     return x
-
-
-def _rms(x: np.ndarray) -> np.ndarray:
-    return x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-6)
-
-
-def _gelu(x: np.ndarray) -> np.ndarray:
-    return 0.5 * x * (1 + np.tanh((2 / np.pi) ** 0.5 * (x + 0.044715 * x**3)))
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))
-
-
-def _swish(x: np.ndarray) -> np.ndarray:
-    return x * _sigmoid(x)
-
-
-def _log_softmax(x: np.ndarray) -> np.ndarray:
-    x = x - x.max(-1, keepdims=True)
-    return x - np.log(np.exp(x).sum(-1, keepdims=True))

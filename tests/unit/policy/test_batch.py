@@ -14,6 +14,7 @@ from hearth.core.errors import ServingError
 from hearth.core.sections import RuntimeSettings
 from hearth.data.resize import resize_with_padding
 from hearth.policy.batching import act_batch
+from hearth.policy.bundle import Bundle
 from hearth.policy.runner import PolicyRunner, Predictor, Request, Sampling
 from hearth.policy.runtime import Policy
 
@@ -60,6 +61,22 @@ def test_a_batch_is_what_each_episode_is_alone(
         np.testing.assert_allclose(
             batched[:, place], [alone.act(one) for _ in range(8)], atol=1e-5, rtol=0
         )
+
+
+def test_bfloat16_keeps_a_row_bit_for_bit_at_the_same_padded_size(
+    bundle: Bundle, observation: dict[str, Any]
+) -> None:
+    """Where it rounds to 8 bits, the company still does not matter."""
+    config = replace(bundle.config, compute_dtype="bfloat16")
+    runner = PolicyRunner(replace(bundle, config=config))
+    asked = [request(runner, one) for one in episodes(observation, PADDED)]
+    together = runner.predict_batch(asked, PADDED)
+    for one, row in zip(asked, together, strict=True):
+        (alone,) = runner.predict_batch([one], PADDED)
+        np.testing.assert_array_equal(alone.actions, row.actions)
+        np.testing.assert_array_equal(alone.stage_logits, row.stage_logits)
+    in_float32 = PolicyRunner(bundle).predict_batch(asked[:1], PADDED)[0]
+    assert not np.array_equal(in_float32.actions, together[0].actions)
 
 
 def test_native_images_are_what_resized_ones_are(

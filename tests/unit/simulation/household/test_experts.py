@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hearth.benchmark import load_benchmark
 from hearth.core.errors import SimulationError
 from hearth.simulation.household.experts import EXPERTS, NoisyExecution, create
 from hearth.simulation.household.experts.geometry import (
@@ -38,6 +39,9 @@ def roll(task: str, instance: int, seed: int, steps: int) -> tuple[np.ndarray, n
 def test_expert_succeeds_under_noise(task: str) -> None:
     count = success_count(task, [201, 202], noise=0.04, limit=1500)
     assert not count.failed, str(count)
+    # The benchmark's length, from which time limits come, is that of this expert.
+    length = load_benchmark("household").task(task).human_length_frames
+    assert np.mean(count.steps) == pytest.approx(length, rel=0.25), str(count)
 
 
 def test_the_same_seed_gives_the_same_episode() -> None:

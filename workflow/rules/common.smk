@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hearth.benchmark.facts import data_facts, episode_facts
 from hearth.commands.checks import benchmark_of
-from hearth.core.errors import HearthError
+from hearth.core.errors import HearthError, choices
 from hearth.core.finetuning import FINETUNED, VALIDATION
 from hearth.core.groups import run_for, tasks_of_run
 from hearth.core.own_statistics import measures_anew
@@ -79,6 +79,8 @@ localrules:
     evaluate,
     leaderboard,
     ablations,
+    submission,
+    upload,
 
 
 def dataset_index(task):

@@ -40,12 +40,13 @@ def _upload(options: argparse.Namespace) -> int:
 
     settings, _ = settings_of(options)
     results, section = Results.of(settings), settings.upload
-    if options.to is None and section is None:
+    to, endpoint = options.to, options.endpoint_url
+    if section is not None:
+        to, endpoint = to or section.to, endpoint or section.endpoint_url
+    elif to is None:
         raise SettingsError(
             f"give --to s3://BUCKET/PREFIX, or a section 'upload' with 'to' in {options.config}"
         )
-    to = options.to or (section and section.to)
-    endpoint = options.endpoint_url or (section and section.endpoint_url)
     # What the workflow waits for says that the section's bucket has everything.
     awaited = section is not None and (to, endpoint) == (section.to, section.endpoint_url)
     submissions = list(options.submission)

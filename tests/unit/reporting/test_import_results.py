@@ -32,6 +32,11 @@ def folder(tmp_path):
     return tmp_path / "elsewhere"
 
 
+def timed(steps, seconds=16.67):
+    """The times of a result file."""
+    return {"simulator_steps": steps, "simulator_time": seconds, "normalized_time": 0.5}
+
+
 def imported(tmp_path, folder, year=2026, tasks=None, **more):
     """Import into an experiment of `year`; returns the record and the evaluation as read back."""
     settings, benchmark = experiment(tmp_path / "results", year, tasks)
@@ -115,6 +120,48 @@ def test_files_are_kept_byte_for_byte(tmp_path, folder):
         (f"{RADIO}_311_0", result_2026(RADIO, 311, 0.5), "unknown instance 311: valid are 301, "),
         (f"{RADIO}_302_3", result_2026(RADIO, 302, 0.5, 3), "rollout 3 is not due: 1 per instance"),
         ("turning_on_raido_302_0", result_2026(RADIO, 302, 0.5), f"did you mean '{RADIO}'"),
+        (
+            f"{RADIO}_302_0",
+            result_2026(RADIO, 302, 0.5) | {"success": True},
+            "says success true and q_score.final 0.5; success is q 1",
+        ),
+        (
+            f"{RADIO}_302_0",
+            result_2026(RADIO, 302, 1.0) | {"success": False},
+            "says success false and q_score.final 1.0",
+        ),
+        (f"{RADIO}_302_0", result_2026(RADIO, 302, 1.0) | {"success": 1}, "says success 1 and"),
+        (
+            f"{RADIO}_302_0",
+            result_2026(RADIO, 302, 0.5) | {"time": timed(-1)},
+            "time.simulator_steps is -1; valid are numbers from 0",
+        ),
+        (
+            f"{RADIO}_302_0",
+            result_2026(RADIO, 302, 0.5) | {"time": timed(99_999)},
+            r"time.simulator_steps is 99999; the limit is \d+",
+        ),
+        (
+            f"{RADIO}_302_0",
+            result_2026(RADIO, 302, 0.5) | {"time": timed(500, -16.0)},
+            "time.simulator_time is -16.0; valid",
+        ),
+        (f"{RADIO}_302_0", result_2026(RADIO, 302, 0.5, time=-1.0), "normalized_time is -1.0"),
+        (
+            f"{RADIO}_302_0",
+            result_2026(RADIO, 302, 0.5, distances=(0.5, -0.4, 0.2)),
+            "normalized_agent_distance.left is -0.4; valid are numbers from 0",
+        ),
+        (
+            f"{RADIO}_302_0",
+            result_2026(RADIO, 302, 0.5) | {"agent_distance": {"base": -2.0}},
+            "agent_distance.base is -2.0; valid",
+        ),
+        (
+            f"{RADIO}_302_0", result_2026(RADIO, 302, 0.5) | {"agent_distance": 2.0},
+            "does not have the form of a result",
+        ),
+        (f"{RADIO}_302_0", result_2026(RADIO, 302, 0.5) | {"steps": -5}, "steps is -5; valid"),
         ("summary", "{}", "is not named <task>_<instance>_<rollout>.json"),
     ],
 )

@@ -158,7 +158,8 @@ def test_files_are_kept_byte_for_byte(tmp_path, folder):
             "agent_distance.base is -2.0; valid",
         ),
         (
-            f"{RADIO}_302_0", result_2026(RADIO, 302, 0.5) | {"agent_distance": 2.0},
+            f"{RADIO}_302_0",
+            result_2026(RADIO, 302, 0.5) | {"agent_distance": 2.0},
             "does not have the form of a result",
         ),
         (f"{RADIO}_302_0", result_2026(RADIO, 302, 0.5) | {"steps": -5}, "steps is -5; valid"),

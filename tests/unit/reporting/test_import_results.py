@@ -247,6 +247,25 @@ def test_gaps_of_an_import_are_shown_and_no_error(tmp_path, folder):
     board.check_complete(settings.report)
 
 
+def test_what_was_imported_for_another_year_is_a_fault_of_the_table(tmp_path, folder, capsys):
+    write_2026(folder, RADIO, dict.fromkeys(range(301, 311), 1.0))
+    for name in ("other", "again"):
+        settings, benchmark = experiment(tmp_path / "results", 2026, [RADIO])
+        import_results(settings, benchmark, Source(folder, name, name))
+    marker = Results.of(settings).imported("other")
+    marker.write_text(marker.read_text().replace("behavior-2026", "behavior-2025"))
+    config = tmp_path / "config.yaml"
+    config.write_text(settings.model_dump_json())
+    assert main(["report", "--config", str(config)]) == 0
+    fault = "other: imported for 'behavior-2025', but this table is of 'behavior-2026'"
+    assert fault in " ".join(capsys.readouterr().out.split())
+    board = Results.of(settings).leaderboard
+    rows = {line.split(",")[1]: line for line in (board / "leaderboard.csv").read_text().split()}
+    assert rows["again"].startswith("1,again,again,public,1,10,1.0")
+    assert ",0.000000," in rows["other"] and ",public," not in rows["other"]
+    assert fault.replace("'", "&#39;") in (board / "index.html").read_text()
+
+
 def test_the_command_puts_a_folder_on_the_table(tmp_path, folder, capsys):
     write_2026(folder, RADIO, {instance: 1.0 for instance in range(301, 311)})
     write_file(folder, f"{RADIO}_999_0", result_2026(RADIO, 999, 1.0))

@@ -281,7 +281,8 @@ def test_the_command_puts_a_folder_on_the_table(tmp_path, folder, capsys):
     assert "comet" in capsys.readouterr().out
     table = tmp_path / "results" / "test" / "leaderboard" / "leaderboard.csv"
     assert "1,comet,comet,public,1,10,1.000000" in table.read_text()
+    assert "| 1 | comet (imported) |" in (table.parent / "leaderboard.md").read_text()
     page = (table.parent / "index.html").read_text()
-    assert "unknown instance 999" in page
+    assert "unknown instance 999" in page and "imported results" in page
     episodes = (table.parent / "data" / "episodes-comet.js").read_text()
     assert f"../evaluation/comet/official/json/{RADIO}_301_0.json" in episodes

@@ -15,7 +15,7 @@ from tests.unit.reporting.official_files import RADIO, write_2026
 from tests.unit.reporting.s3_server import S3Server
 from tests.workflow.conftest import ROOT, Workflow
 
-pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("publishing")]
+pytestmark = pytest.mark.workflow
 
 FOLDER = "standard.public.Our_Team.Here.20261121"
 FIELDS = {"team": "Our Team", "affiliation": "Here", "date": 20261121}

@@ -49,6 +49,16 @@ def show_everything(page) -> None:
     expect(page.locator("#viewer fieldset")).to_be_visible()
 
 
+@pytest.mark.parametrize("density", [1, 2])
+def test_the_bars_of_a_card_are_equally_long_on_a_phone(results, visit, density):
+    phone = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": density}
+    page = visit(results, **phone).page
+    cards = page.locator("#leaderboard tr:has(svg.bar)")
+    lengths = "card => [...card.querySelectorAll('svg.bar')].map((bar) => bar.clientWidth)"
+    for card in cards.all():
+        assert len(set(card.evaluate(lengths))) == 1
+
+
 @pytest.mark.parametrize("width", [1280, 720, 390, 320])
 def test_nothing_sticks_out_sideways(results, visit, width):
     page = visit(results, viewport={"width": width, "height": 800}).page

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hearth.benchmark.facts import data_facts, episode_facts
 from hearth.commands.checks import benchmark_of
-from hearth.core.errors import HearthError
+from hearth.core.errors import HearthError, choices
 from hearth.core.finetuning import FINETUNED, VALIDATION
 from hearth.core.groups import run_for, tasks_of_run
 from hearth.core.own_statistics import measures_anew
@@ -79,6 +79,8 @@ localrules:
     evaluate,
     leaderboard,
     ablations,
+    submission,
+    upload,
 
 
 def dataset_index(task):
@@ -143,3 +145,39 @@ def trained_policy(wildcards):
         made_groups()
     run = run_for(SETTINGS, wildcards.evaluation, wildcards.task)
     return [] if run == "expert" else RESULTS.trained(run)
+
+
+def submitted_evaluation(wildcards):
+    """The results of the evaluation that is submitted, played here or brought in."""
+    section = SETTINGS.submission
+    if section is None:
+        raise WorkflowError(
+            "The target 'submission' needs a section 'submission' in the experiment, with "
+            "evaluation, team, affiliation and date (docs/leaderboard.md)."
+        )
+    if section.evaluation in SETTINGS.evaluation_names:
+        return [RESULTS.task_result(section.evaluation, task) for task in TASKS]
+    if section.evaluation not in RESULTS.imported_evaluations():
+        valid = [*SETTINGS.evaluation_names, *RESULTS.imported_evaluations()]
+        raise WorkflowError(
+            f"submission.evaluation '{section.evaluation}': "
+            + choices(section.evaluation, valid)
+        )
+    return RESULTS.imported(section.evaluation)
+
+
+def submitted_files(wildcards):
+    """The files of the section beside the results."""
+    section = SETTINGS.submission
+    others = [section.robot_config, section.readme] if section else []
+    return [*(section.wrappers if section else []), *filter(None, others)]
+
+
+def uploaded_submission(wildcards):
+    """What is sent beside the results and the page."""
+    if SETTINGS.upload is None:
+        raise WorkflowError(
+            "The target 'upload' needs a section 'upload' in the experiment with 'to', such as "
+            "s3://bucket/prefix (docs/leaderboard.md)."
+        )
+    return RESULTS.submitted if SETTINGS.upload.submission else []

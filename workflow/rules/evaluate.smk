@@ -13,6 +13,9 @@ rule evaluate:
         RESULTS.task_result("{evaluation}", "{task}"),
     log:
         RESULTS.log("evaluate", "{evaluation}", "{task}"),
+    wildcard_constraints:
+        # The marker of what `hearth import-results` brought in is the result of no task.
+        task=r"(?!imported\.json)[^/]+",
     conda:
         "../envs/hearth.yaml"
     threads: EVALUATION_CORES

@@ -181,3 +181,19 @@ class Results:
     @property
     def leaderboard(self) -> Path:
         return self.root / "leaderboard"
+
+    # --- what leaves the experiment ---
+    @property
+    def submission(self) -> Path:
+        """Where the folder for a challenge is written."""
+        return self.root / "submission"
+
+    @property
+    def submitted(self) -> Path:
+        """Marker: the folder of section `submission` is written, and nothing lacks."""
+        return self.submission / "complete.json"
+
+    @property
+    def uploaded(self) -> Path:
+        """Marker: results and page are in the bucket of section `upload`."""
+        return self.root / "uploaded.json"

@@ -21,6 +21,7 @@ from hearth.core.files import hash_json, write_text
 from hearth.core.finetuning import FINETUNED, VALIDATION, FinetuningSettings
 from hearth.core.launching import LauncherSettings
 from hearth.core.own_statistics import check_own_statistics
+from hearth.core.publishing import SubmissionSettings, UploadSettings
 from hearth.core.sections import (
     EvaluationSettings,
     ModelSettings,
@@ -55,6 +56,8 @@ class Settings(Section):
     evaluator: EvaluatorSettings | None = None  # of the challenges; the embedded one needs none
     ablations: AblationSettings | None = None
     report: ReportSettings = ReportSettings()
+    submission: SubmissionSettings | None = None  # to a challenge
+    upload: UploadSettings | None = None  # to a bucket
     launcher: LauncherSettings = LauncherSettings()
 
     @field_validator("runs")
@@ -94,6 +97,8 @@ class Settings(Section):
                 f"report.baseline '{self.report.baseline}': "
                 + choices(self.report.baseline, self.evaluations)
             )
+        if self.upload and self.upload.submission and self.submission is None:
+            raise ValueError("upload.submission: there is no section 'submission'; give one")
         if (self.demonstrations is None) == (self.data.dataset is None):
             raise ValueError(
                 "demonstrations come either from the scripted experts (section "

@@ -187,6 +187,7 @@ def _checked(
         raise DataError(
             f"has the form of {result.year}, but the benchmark '{benchmark.name}' reads {year}"
         )
+    official.check_consistent(content, result, benchmark.time_limit(name[0]))
     return result
 
 

@@ -182,7 +182,8 @@ def _entry(
 ) -> dict[str, Any]:
     """One episode's line; `reason` says what was wrong with a crashed or missing one.
 
-    Where videos are made (`filmed`) the line names one that is lost too: the report says so.
+    Where videos are made (`filmed`) the line names one that is lost too: the report says so. An
+    episode that was played while none were made was never filmed, and nothing of it is lost.
     """
     path = results.episode(evaluation, task, *key)
     result, reason = identity.read_result(path, hashes)
@@ -195,6 +196,7 @@ def _entry(
     if "official" in result:
         file = results.evaluation(evaluation) / result["official"]["file"]
         record = {"record": file.relative_to(results.root).as_posix()}
+    filmed = filmed and result["provenance"].get("video", True)
     return {
         "instance_id": key[0],
         "rollout_id": key[1],

@@ -63,10 +63,11 @@ def read_official(content: bytes, name: tuple[str, int, int]) -> OfficialResult:
     try:
         year = _year(values, name)
         distances = values["normalized_agent_distance"]
+        _check_measured(values)
         return OfficialResult(
             year=year,
             q=_share(values["q_score"]["final"]),
-            steps=int(_number(values["time"]["simulator_steps"], "time.simulator_steps")),
+            steps=int(values["time"]["simulator_steps"]),
             normalized_time=_positive(values["time"]["normalized_time"]),
             normalized_distance={part: _distance(distances[part], part) for part in PARTS},
             failure_reason=str(values.get("failure_reason") or ""),
@@ -75,6 +76,25 @@ def read_official(content: bytes, name: tuple[str, int, int]) -> OfficialResult:
         raise DataError(f"has no key {error}") from error
     except TypeError as error:
         raise DataError(f"does not have the form of a result: {error}") from error
+
+
+def check_consistent(content: bytes, result: OfficialResult, time_limit: int) -> None:
+    """Refuse a checked file of which one value says otherwise than another.
+
+    Args:
+        time_limit: of the benchmark, in steps.
+
+    Raises:
+        DataError: success without q 1 or the other way round, or more steps than there are.
+    """
+    success = json.loads(content).get("success", result.q == 1.0)  # files of 2025 do not say it
+    if success is not (result.q == 1.0):
+        raise DataError(
+            f"says success {json.dumps(success)} and q_score.final {result.q}; success is q 1"
+        )
+    # Where the limit is no whole number, evaluators may count the step that it falls into.
+    if result.steps > time_limit + 1:
+        raise DataError(f"time.simulator_steps is {result.steps}; the limit is {time_limit}")
 
 
 def json_values(content: bytes) -> dict[str, Any]:
@@ -132,10 +152,27 @@ def _positive(value: Any) -> float:
 
 
 def _distance(value: Any, part: str) -> float:
-    distance = _number(value, f"normalized_agent_distance.{part}")
-    if distance < 0.0:
-        raise DataError(f"normalized_agent_distance.{part} is {distance}; valid are numbers from 0")
-    return distance
+    return _not_negative(value, f"normalized_agent_distance.{part}")
+
+
+def _not_negative(value: Any, what: str) -> float:
+    number = _number(value, what)
+    if number < 0.0:
+        raise DataError(f"{what} is {value}; valid are numbers from 0")
+    return number
+
+
+def _check_measured(values: Mapping[str, Any]) -> None:
+    """Times and distances that no table shows are checked as well: they are in the file."""
+    time, steps = values["time"], values["time"]["simulator_steps"]
+    if not _not_negative(steps, "time.simulator_steps").is_integer():
+        raise DataError(f"time.simulator_steps is {steps}; valid are whole numbers from 0")
+    if "steps" in values:
+        _not_negative(values["steps"], "steps")
+    if "simulator_time" in time:
+        _not_negative(time["simulator_time"], "time.simulator_time")
+    for part, distance in dict(values.get("agent_distance", {})).items():
+        _not_negative(distance, f"agent_distance.{part}")
 
 
 class InstanceNumbers:

@@ -189,6 +189,7 @@ class PendingEpisodes:
             "git_commit": identity.git_commit(),
             "seed": self.settings.seed,
             "attempts": episode.attempts + episode.cut_off,
+            "video": self.wanted.video,  # whether one was to be made
         }
 
     @property

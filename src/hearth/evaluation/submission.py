@@ -22,6 +22,7 @@ from hearth.reporting.merged import ABSENT
 TRACKS = ("standard", "privileged")
 _TEST_SETS = ("public", "hidden")
 _FIELD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # dots part the fields of the folder's name
+SUMS = "SHA256SUMS"
 _SHOWN = 10  # names listed of a long list of gaps
 
 
@@ -49,12 +50,20 @@ class Written:
 
 
 def write_submission(
-    settings: Settings, benchmark: Benchmark, submission: Submission, output: Path
+    settings: Settings,
+    benchmark: Benchmark,
+    submission: Submission,
+    output: Path,
+    *,
+    replace: bool = False,
 ) -> Written:
     """Write ``<track>.<testset>.<team>.<affiliation>.<date>/`` below `output` and check it.
 
     A file that is not what the evaluator wrote, or one rollout of several, stays out: it is listed,
-    like everything else that lacks.
+    like everything else that lacks. The folder appears when it is whole.
+
+    Args:
+        replace: write an existing folder anew, unless it is another than was written.
 
     Raises:
         EvaluationError: no official benchmark, no official files, an impossible field, or the
@@ -68,13 +77,32 @@ def write_submission(
     results = Results.of(settings)
     record = _record(settings, benchmark, submission.evaluation)
     folder = output / _folder_name(submission, record["split"])
-    if folder.exists():
-        raise EvaluationError(f"{folder} exists; remove it or give another --date")
+    _check_room(folder, replace)
     missing = _rollout_faults(record) + _gaps(results, benchmark, record)
-    count = _copy_results(results, submission.evaluation, record["files"], folder, missing)
-    _copy_others(submission, folder, missing)
-    _write_sums(folder)
+    writing = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(writing, ignore_errors=True)  # of one that was killed
+    writing.mkdir(parents=True)
+    count = _copy_results(results, submission.evaluation, record["files"], writing, missing)
+    _copy_others(submission, writing, missing)
+    write_text(writing / SUMS, _sums(writing))
+    if folder.exists():
+        shutil.rmtree(folder)
+    writing.rename(folder)
     return Written(folder, count, tuple(missing))
+
+
+def _check_room(folder: Path, replace: bool) -> None:
+    """Refuse to write over a folder, or over one that people changed."""
+    if not folder.exists():
+        return
+    if not replace:
+        raise EvaluationError(f"{folder} exists; remove it or give another --date")
+    sums = folder / SUMS
+    if not sums.is_file() or sums.read_text() != _sums(folder):
+        raise EvaluationError(
+            f"{folder} is not as it was written ({SUMS} says otherwise), so it is not replaced; "
+            "remove it or give another --date"
+        )
 
 
 def _record(settings: Settings, benchmark: Benchmark, evaluation: str) -> dict[str, Any]:
@@ -233,11 +261,13 @@ def _copy_one(
         _copy(source, target)
 
 
-def _write_sums(folder: Path) -> None:
-    """``SHA256SUMS`` of all files, so that the receiver can check that they arrived unedited."""
+def _sums(folder: Path) -> str:
+    """The text of `SUMS`: all other files, so that the receiver can check that they arrived."""
     lines = []
     for path in sorted(item for item in folder.rglob("*") if item.is_file()):
+        if path == folder / SUMS:
+            continue
         with path.open("rb") as handle:
             digest = hashlib.file_digest(handle, "sha256").hexdigest()
         lines.append(f"{digest}  {path.relative_to(folder).as_posix()}\n")
-    write_text(folder / "SHA256SUMS", "".join(lines))
+    return "".join(lines)

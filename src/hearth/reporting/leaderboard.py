@@ -127,7 +127,7 @@ def build_leaderboard(
     human_lengths: Mapping[str, float] | None = None,
 ) -> Leaderboard:
     """The leaderboard as a value; writes nothing. Arguments as `tables.write_leaderboard`."""
-    loaded = tuple(load_evaluation(root, name, tasks) for name in evaluations)
+    loaded = tuple(load_evaluation(root, name, tasks, benchmark) for name in evaluations)
     baseline = next((item for item in loaded if item.name == report.baseline), None)
     pairing = Pairing(report, seed)
     statistician = _Statistician(pairing, baseline)

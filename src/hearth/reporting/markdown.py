@@ -40,7 +40,8 @@ def _table(rows: Sequence[Row], published: Sequence[Reference], board: Leaderboa
     lines = [head, ["--:", "---", "---", "---", "---", "--:", "--:"]]
     lines[1] += ["---"] if board.baseline else []
     for row in rows:
-        name = _plain(row.evaluation) + ("" if row.complete else " **INCOMPLETE**")
+        name = _plain(row.evaluation) + " (imported)" * row.imported
+        name += "" if row.complete else " **INCOMPLETE**"
         cells = [str(row.rank), name, row.letters, _interval(row.q), _interval(row.success)]
         cells += [_interval(row.time), str(row.episodes_due)]
         cells += [_difference(row.difference)] if board.baseline else []

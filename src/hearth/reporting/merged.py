@@ -138,12 +138,20 @@ class Evaluation:
         return not self.absent_tasks and all(r.complete for r in self.results.values())
 
 
-def load_evaluation(root: Path | str, name: str, tasks: Sequence[str]) -> Evaluation:
+def load_evaluation(
+    root: Path | str, name: str, tasks: Sequence[str], benchmark: str | None = None
+) -> Evaluation:
     """Read one evaluation's merged results for `tasks`.
 
     A file that is missing or faulty does not stop the others: its task is absent (it scores zero)
     and the fault stands in `faults`, as do videos that are not there.
+
+    Args:
+        benchmark: of the table; what was imported for another one counts as absent.
     """
+    marker = Results(Path(root)).imported(name)
+    if marker.is_file() and (other := _other_benchmark(marker, name, benchmark)):
+        return Evaluation(name, "unknown", {}, tuple(tasks), (other,), imported=True)
     results: dict[str, TaskResult] = {}
     faults: list[str] = []
     split = ""
@@ -160,7 +168,6 @@ def load_evaluation(root: Path | str, name: str, tasks: Sequence[str]) -> Evalua
         except DataError as error:
             faults.append(fault_text(error, root))
     absent = tuple(task for task in tasks if task not in results)
-    marker = Results(Path(root)).imported(name)
     if marker.is_file():
         faults += _import_faults(marker, name, root)
     videos = (episode.video for result in results.values() for episode in result.episodes)
@@ -168,6 +175,17 @@ def load_evaluation(root: Path | str, name: str, tasks: Sequence[str]) -> Evalua
     return Evaluation(
         name, split or "unknown", results, absent, tuple(faults), imported=marker.is_file()
     )
+
+
+def _other_benchmark(marker: Path, name: str, benchmark: str | None) -> str:
+    """What is wrong if the results were imported for another benchmark, such as another year's."""
+    try:
+        found = read_json(marker)["benchmark"]
+    except (DataError, KeyError, TypeError):
+        return ""  # named with the other faults of the marker
+    if benchmark is None or found == benchmark:
+        return ""
+    return f"{name}: imported for '{found}', but this table is of '{benchmark}'; import it again"
 
 
 def _import_faults(marker: Path, name: str, root: Path | str) -> list[str]:

@@ -22,6 +22,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--ready-file", type=Path, help="JSON {host, port, ports}, written when ready"
     )
+    parser.add_argument(
+        "--predictions", type=Path, metavar="FOLDER",
+        help="append every prediction to FOLDER/<port>_<resets>.jsonl",
+    )  # fmt: skip
     parser.add_argument("--parent", type=int, help="end with this process")
     options = parser.parse_args(arguments)
     if options.parent is not None:
@@ -47,6 +51,7 @@ def serve_bundle(options: argparse.Namespace) -> int:
         ready_file=getattr(options, "ready_file", None),
         keys=None if options.key_file is None else read_keys(options.key_file),
         one_evaluator_per_port=options.one_evaluator_per_port,
+        predictions=getattr(options, "predictions", None),
     )  # fmt: skip
     return 0
 

@@ -40,6 +40,7 @@ def serve_policy(
     ready_file: Path | None = None,
     keys: Keys | None = None,
     one_evaluator_per_port: bool = False,
+    predictions: Path | None = None,
 ) -> None:
     """Load what `path` names and serve it until SIGTERM.
 
@@ -51,7 +52,7 @@ def serve_policy(
         serving: batches and limits, where they are not the defaults of `ServingSettings`.
         seed: seed of the policy's sampling noise.
         seed_by_task: `seed` is an experiment's; each task's own follows from it as in evaluations.
-        ready_file, keys, one_evaluator_per_port: see `hearth.serving.server.serve`.
+        ready_file, keys, one_evaluator_per_port, predictions: see `hearth.serving.server.serve`.
 
     Raises:
         BundleError: a bundle is incomplete or changed.
@@ -74,7 +75,7 @@ def serve_policy(
     }
     serve(
         policies.make, host, port, metadata=metadata, ready_file=ready_file, settings=settings,
-        keys=keys, one_evaluator_per_port=one_evaluator_per_port,
+        keys=keys, one_evaluator_per_port=one_evaluator_per_port, predictions=predictions,
     )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from hearth.serving.client import ServerLostError
 from hearth.serving.episodes import Episode, Episodes
 from hearth.serving.log import ErrorLog
 from hearth.serving.metrics import Metrics
+from hearth.serving.predictions import PredictionFiles
 
 _INLINE_BYTES = 2**16  # larger frames are decoded beside the event loop
 _LONGEST_TEXT = 2000  # characters of an error
@@ -38,6 +39,7 @@ class Service:
         preparation: threads that decode frames and read observations.
         open: the connections.
         draining: the server is stopping; no episode starts.
+        predictions: files of what is predicted; None where nobody wants them.
     """
 
     access: Access
@@ -49,6 +51,7 @@ class Service:
     preparation: Executor
     open: set[Conversation] = field(default_factory=set)
     draining: bool = False
+    predictions: PredictionFiles | None = None
 
     async def in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run beside the event loop, which stays free for health checks and other clients."""
@@ -125,6 +128,8 @@ class Conversation:
             if begins:
                 episode.begin(announced=True)
                 self.service.metrics.served("reset", self.port)
+                if self.service.predictions is not None:
+                    self.service.predictions.begin(self.port)
             else:
                 assert isinstance(frame, bytes)
                 with self.service.metrics.waiting.labels(str(self.port)).track_inprogress():
@@ -164,17 +169,20 @@ class Conversation:
     async def _answer(self, episode: Episode, request: dict[str, Any]) -> bytes:
         started = time.perf_counter()
         count = chunk_size(request.pop(wire.CHUNK_KEY, 0))
-        recorded, record = request.pop(wire.RECORD_KEY, None) is not None, None
+        recorded = request.pop(wire.RECORD_KEY, None) is not None
+        policy: Any = episode.policy
+        before = getattr(policy, "record", None)
         due = await self.service.in_thread(episode.prepare, request)
-        if not isinstance(due, np.ndarray):
-            policy: Any = episode.policy  # a policy that asks has both halves
+        if not isinstance(due, np.ndarray):  # a policy that asks has both halves
             prediction = await self.service.batcher.predict(policy.predictor, due)
             due = await self.service.in_thread(policy.finish, prediction)
-            record = getattr(policy, "record", None) if recorded else None
+        record = getattr(policy, "record", None)
+        record = None if record is before else record
         action = checked(due)
         chunk = None
         if count > 1:
             chunk = await self.service.in_thread(episode.look_ahead, request, action, count)
+        await self._note(record, 1 if chunk is None else len(chunk))
         timing = {"infer_ms": 1e3 * (time.perf_counter() - started)}
         if self._previous_seconds is not None:
             timing["prev_total_ms"] = 1e3 * self._previous_seconds
@@ -182,9 +190,18 @@ class Conversation:
         answer = {"action": action, "actions": action[None] if chunk is None else chunk}
         if chunk is not None:
             answer["action_chunk"] = checked(chunk, 2)
-        if isinstance(record, PredictionRecord):
+        if recorded and isinstance(record, PredictionRecord):
             answer[wire.RECORD] = record.as_map()
         return wire.pack({**answer, "server_timing": timing})
+
+    async def _note(self, record: Any, given: int) -> None:
+        """Write what was predicted, if anything, where files of it are wanted."""
+        predictions = self.service.predictions
+        if predictions is None:
+            return
+        if isinstance(record, PredictionRecord):
+            await self.service.in_thread(predictions.predicted, self.port, record)
+        predictions.given(self.port, given)
 
 
 def read_request(frame: bytes | str) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from hearth.serving.connection import Conversation, Service
 from hearth.serving.episodes import Episodes, PolicyLike
 from hearth.serving.log import ErrorLog
 from hearth.serving.metrics import Metrics
+from hearth.serving.predictions import PredictionFiles
 
 _LAST_ANSWERS_SECONDS = 60.0  # a server that stops waits so long for requests under way
 _CLOSE_SECONDS = 5.0
@@ -50,6 +51,7 @@ def serve(
     settings: ServingSettings | None = None,
     keys: Keys | None = None,
     one_evaluator_per_port: bool = False,
+    predictions: Path | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; prints ``listening on host:port`` when ready.
 
@@ -62,16 +64,21 @@ def serve(
         settings: batches and limits.
         keys: the API keys of which clients need one; None: no key.
         one_evaluator_per_port: a port's connections are one evaluator's, one after another.
+        predictions: the folder of `hearth.serving.predictions`, with an evaluator per port.
 
     Raises:
-        ServingError: a port is in use or the address cannot be bound.
+        ServingError: a port is in use or the address cannot be bound, or it is not known whose
+            predictions are to be written.
     """
+    if predictions is not None and not one_evaluator_per_port:
+        raise ServingError("files of predictions need a port per evaluator")
     asyncio.run(
         _serve_until_stopped(
             host, ready_file,
             open_server(
                 make_policy, host, [port] if isinstance(port, int) else port, metadata=metadata,
                 settings=settings, access=Access(keys, one_evaluator_per_port),
+                predictions=predictions,
             ),
         )
     )  # fmt: skip
@@ -100,6 +107,7 @@ async def open_server(
     metadata: dict[str, Any] | None = None,
     settings: ServingSettings | None = None,
     access: Access | None = None,
+    predictions: Path | None = None,
 ) -> AsyncIterator[list[int]]:
     """Serve within the context, whose value is the open ports; see `serve`.
 
@@ -113,13 +121,14 @@ async def open_server(
         ThreadPoolExecutor(threads, thread_name_prefix="preparation") as preparation,
     ):
         conversations: set[Conversation] = set()
-        metrics = Metrics(lambda: len(conversations))
+        metrics, log = Metrics(lambda: len(conversations)), ErrorLog()
         service = Service(
             access=access or Access(None, one_evaluator_per_port=False),
             episodes=Episodes(make_policy, settings.reconnect_seconds),
             batcher=RequestBatcher(settings, inference, metrics, lambda: len(conversations)),
-            metrics=metrics, log=ErrorLog(), metadata=wire.pack(dict(metadata or {})),
+            metrics=metrics, log=log, metadata=wire.pack(dict(metadata or {})),
             preparation=preparation, open=conversations,
+            predictions=None if predictions is None else PredictionFiles(predictions, log),
         )  # fmt: skip
         predicting = asyncio.create_task(service.batcher.run())
         servers: list[Server] = []

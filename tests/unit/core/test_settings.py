@@ -49,6 +49,9 @@ def test_schemas_match_the_models() -> None:
         ("report.baseline=nobody", ["nobody", "untrained"]),
         ("model.preset=pi06", ["model.preset", "pi06", "tiny"]),
         ("data.dataset=somewhere", ["exactly one"]),
+        ("upload={to: 's3://robots', submission: true}", ["no section 'submission'"]),
+        ("upload.to=gs://robots", ["upload.to", "gs://robots", "s3://"]),
+        ("submission.date=21.11.2026", ["submission.date", "21.11.2026"]),
         ("seed", ["dotted.key=value"]),
     ],
 )

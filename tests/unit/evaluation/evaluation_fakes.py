@@ -168,6 +168,7 @@ def main() -> None:
     parser.add_argument("--key-file", type=Path)
     parser.add_argument("--one-evaluator-per-port", action="store_true")
     parser.add_argument("--ready-file", type=Path)
+    parser.add_argument("--predictions", type=Path)  # this policy tells of none
     parser.add_argument("--parent", type=int)
     options = parser.parse_args()
     end_with_parent(options.parent)

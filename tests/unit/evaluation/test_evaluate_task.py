@@ -13,6 +13,7 @@ from hearth.core.files import read_json
 from hearth.core.results import Results
 from hearth.evaluation.merge import merge_and_write
 from hearth.evaluation.run import evaluate_task
+from hearth.reporting.merged import load_evaluation
 
 
 def run(settings):
@@ -53,6 +54,21 @@ def test_every_due_episode_gets_a_result_and_a_second_run_starts_nothing(setting
     assert len(frames) == 2 and frames[0].width == 32  # steps 0 and 5
     head = video.read_bytes()
     assert head.index(b"moov") < head.index(b"mdat")  # browsers play it while it loads
+
+
+def test_films_switched_on_later_are_made_from_then_on_and_none_counts_as_lost(settings):
+    run(settings(instances=1))
+    filmed = settings(instances=2, video=True, video_size=32)
+    counts = run(filmed)
+    assert (counts["kept"], counts["finished"]) == (1, 1), "none is played again for its film"
+    first, second = merge_and_write(filmed, "trained", TASK)["episodes"]
+    assert first["video"] is None and second["video"].endswith(f"{TASK}_302_0.mp4")
+    root = Results.of(filmed).root
+    assert not load_evaluation(root, "trained", [TASK]).faults
+    (root / second["video"]).unlink()
+    merge_and_write(filmed, "trained", TASK)
+    (fault,) = load_evaluation(root, "trained", [TASK]).faults
+    assert fault == f"trained: 1 video is missing: {TASK}_302_0.mp4"
 
 
 def test_later_rollouts_start_elsewhere_but_the_first_one_exactly(settings, faults):

@@ -41,16 +41,20 @@ class TaskCounting(CountingPolicy):
 
 
 class SharedServer:
-    """A server process with a record, which can be killed and come back with another key."""
+    """A server process with a record, which can be killed and come back with another key.
 
-    def __init__(self, folder: Path) -> None:
+    `script` is the file that serves, told the ready file and the key.
+    """
+
+    def __init__(self, folder: Path, script: Path = Path(__file__)) -> None:
+        self._script = script
         self.record, self._ready, self._count = folder / "record.json", folder / "ready.json", 0
 
     def start(self) -> None:
         self._count += 1
         self._ready.unlink(missing_ok=True)
         key = f"the-key-of-server-{self._count}"
-        command = [sys.executable, __file__, str(self._ready), key]
+        command = [sys.executable, str(self._script), str(self._ready), key]
         self.process = subprocess.Popen(command, env={"PYTHONPATH": str(STANDIN.parent)})
         wait_for(self._ready.exists)
         port = read_json(self._ready)["port"]

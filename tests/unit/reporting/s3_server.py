@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import urllib.request
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -41,6 +42,12 @@ class S3Server:
         self._lock = threading.Lock()
         self._passing: int | None = None
         self._begun = self._done = 0
+
+    def make_bucket(self, name: str) -> None:
+        """Make an empty bucket that everybody may use."""
+        request = urllib.request.Request(f"{self.url}/{name}", method="PUT")
+        with urllib.request.urlopen(request):
+            self.clear()
 
     def clear(self) -> None:
         self.requests.clear()

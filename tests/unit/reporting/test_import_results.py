@@ -32,6 +32,11 @@ def folder(tmp_path):
     return tmp_path / "elsewhere"
 
 
+def timed(steps, seconds=16.67):
+    """The times of a result file."""
+    return {"simulator_steps": steps, "simulator_time": seconds, "normalized_time": 0.5}
+
+
 def imported(tmp_path, folder, year=2026, tasks=None, **more):
     """Import into an experiment of `year`; returns the record and the evaluation as read back."""
     settings, benchmark = experiment(tmp_path / "results", year, tasks)
@@ -115,6 +120,49 @@ def test_files_are_kept_byte_for_byte(tmp_path, folder):
         (f"{RADIO}_311_0", result_2026(RADIO, 311, 0.5), "unknown instance 311: valid are 301, "),
         (f"{RADIO}_302_3", result_2026(RADIO, 302, 0.5, 3), "rollout 3 is not due: 1 per instance"),
         ("turning_on_raido_302_0", result_2026(RADIO, 302, 0.5), f"did you mean '{RADIO}'"),
+        (
+            f"{RADIO}_302_0",
+            result_2026(RADIO, 302, 0.5) | {"success": True},
+            "says success true and q_score.final 0.5; success is q 1",
+        ),
+        (
+            f"{RADIO}_302_0",
+            result_2026(RADIO, 302, 1.0) | {"success": False},
+            "says success false and q_score.final 1.0",
+        ),
+        (f"{RADIO}_302_0", result_2026(RADIO, 302, 1.0) | {"success": 1}, "says success 1 and"),
+        (
+            f"{RADIO}_302_0",
+            result_2026(RADIO, 302, 0.5) | {"time": timed(-1)},
+            "time.simulator_steps is -1; valid are numbers from 0",
+        ),
+        (
+            f"{RADIO}_302_0",
+            result_2026(RADIO, 302, 0.5) | {"time": timed(99_999)},
+            r"time.simulator_steps is 99999; the limit is \d+",
+        ),
+        (
+            f"{RADIO}_302_0",
+            result_2026(RADIO, 302, 0.5) | {"time": timed(500, -16.0)},
+            "time.simulator_time is -16.0; valid",
+        ),
+        (f"{RADIO}_302_0", result_2026(RADIO, 302, 0.5, time=-1.0), "normalized_time is -1.0"),
+        (
+            f"{RADIO}_302_0",
+            result_2026(RADIO, 302, 0.5, distances=(0.5, -0.4, 0.2)),
+            "normalized_agent_distance.left is -0.4; valid are numbers from 0",
+        ),
+        (
+            f"{RADIO}_302_0",
+            result_2026(RADIO, 302, 0.5) | {"agent_distance": {"base": -2.0}},
+            "agent_distance.base is -2.0; valid",
+        ),
+        (
+            f"{RADIO}_302_0",
+            result_2026(RADIO, 302, 0.5) | {"agent_distance": 2.0},
+            "does not have the form of a result",
+        ),
+        (f"{RADIO}_302_0", result_2026(RADIO, 302, 0.5) | {"steps": -5}, "steps is -5; valid"),
         ("summary", "{}", "is not named <task>_<instance>_<rollout>.json"),
     ],
 )
@@ -199,6 +247,25 @@ def test_gaps_of_an_import_are_shown_and_no_error(tmp_path, folder):
     board.check_complete(settings.report)
 
 
+def test_what_was_imported_for_another_year_is_a_fault_of_the_table(tmp_path, folder, capsys):
+    write_2026(folder, RADIO, dict.fromkeys(range(301, 311), 1.0))
+    for name in ("other", "again"):
+        settings, benchmark = experiment(tmp_path / "results", 2026, [RADIO])
+        import_results(settings, benchmark, Source(folder, name, name))
+    marker = Results.of(settings).imported("other")
+    marker.write_text(marker.read_text().replace("behavior-2026", "behavior-2025"))
+    config = tmp_path / "config.yaml"
+    config.write_text(settings.model_dump_json())
+    assert main(["report", "--config", str(config)]) == 0
+    fault = "other: imported for 'behavior-2025', but this table is of 'behavior-2026'"
+    assert fault in " ".join(capsys.readouterr().out.split())
+    board = Results.of(settings).leaderboard
+    rows = {line.split(",")[1]: line for line in (board / "leaderboard.csv").read_text().split()}
+    assert rows["again"].startswith("1,again,again,public,1,10,1.0")
+    assert ",0.000000," in rows["other"] and ",public," not in rows["other"]
+    assert fault.replace("'", "&#39;") in (board / "index.html").read_text()
+
+
 def test_the_command_puts_a_folder_on_the_table(tmp_path, folder, capsys):
     write_2026(folder, RADIO, {instance: 1.0 for instance in range(301, 311)})
     write_file(folder, f"{RADIO}_999_0", result_2026(RADIO, 999, 1.0))
@@ -214,7 +281,8 @@ def test_the_command_puts_a_folder_on_the_table(tmp_path, folder, capsys):
     assert "comet" in capsys.readouterr().out
     table = tmp_path / "results" / "test" / "leaderboard" / "leaderboard.csv"
     assert "1,comet,comet,public,1,10,1.000000" in table.read_text()
+    assert "| 1 | comet (imported) |" in (table.parent / "leaderboard.md").read_text()
     page = (table.parent / "index.html").read_text()
-    assert "unknown instance 999" in page
+    assert "unknown instance 999" in page and "imported results" in page
     episodes = (table.parent / "data" / "episodes-comet.js").read_text()
     assert f"../evaluation/comet/official/json/{RADIO}_301_0.json" in episodes

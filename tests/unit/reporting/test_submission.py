@@ -187,3 +187,27 @@ def test_the_command_lists_what_lacks_and_says_so_by_its_exit(case, capsys, tmp_
     printed = capsys.readouterr()
     assert "standard.public.t.a.20261121: 1 results" in printed.out
     assert "missing: 999 of 1000 results" in printed.err
+
+
+def test_the_command_says_what_to_set_where_nothing_is_given(case, capsys, tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text(case.settings.model_dump_json())
+    assert main(["submission", "--config", str(config)]) == 1
+    assert f"give --evaluation, or submission.evaluation in {config}" in capsys.readouterr().err
+
+
+def test_a_write_that_was_killed_leaves_no_folder(case, monkeypatch):
+    write_2026(case.elsewhere, RADIO, {301: 1.0})
+    case.bring_in()
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("hearth.evaluation.submission._copy_others", killed)
+        with pytest.raises(KeyboardInterrupt):
+            case.submit()
+    folders = [path for path in case.output.iterdir() if not path.name.startswith(".")]
+    assert folders == []
+    assert case.submit().results == 1
+    assert len(list(case.output.iterdir())) == 1, "nothing is left over"

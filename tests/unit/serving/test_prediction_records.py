@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 from serving_fakes import FakePolicy, served
@@ -12,6 +15,7 @@ from websockets.sync.client import connect
 from hearth.core.sections import RuntimeSettings
 from hearth.policy.runtime import Policy
 from hearth.serving import wire
+from hearth.serving.access import Access
 from hearth.serving.client import PolicyClient
 
 RUNTIME = RuntimeSettings(flow_steps=2, actions_to_execute=6, actions_to_keep=2)
@@ -80,3 +84,39 @@ def test_a_policy_without_records_is_served_all_the_same():
         client.reset()
         assert client.plan({"task_id": np.array([3])}, 4)[0][0] == 3
     assert told == []
+
+
+@pytest.mark.parametrize("ahead", [1, 3])
+def test_files_hold_what_a_port_was_told_an_episode_each(bundle, tmp_path, ahead, capfd):
+    observation = make_observation(bundle.benchmark)
+    told: list[dict] = []
+    options = {"access": Access(None, one_evaluator_per_port=True), "predictions": tmp_path}
+
+    def make() -> Policy:
+        return Policy(ImaginedRunner(bundle), RUNTIME, seed=5)
+
+    with served(make, **options) as (port,), PolicyClient("127.0.0.1", port) as client:
+        for number in (1, 2):
+            client.on_prediction = told.append if number == 1 else None
+            client.reset()
+            client.reset()  # before an episode that never begins there is no file
+            steps = 0
+            while steps < STEPS:
+                steps += len(client.plan(observation, ahead))
+        assert sorted(path.name for path in tmp_path.iterdir()) == [
+            f"{port}_2.jsonl", f"{port}_4.jsonl"
+        ]  # fmt: skip
+        first, second = (
+            [json.loads(line) for line in (tmp_path / f"{port}_{n}.jsonl").read_text().splitlines()]
+            for n in (2, 4)
+        )
+        assert first == second and [line["step"] for line in first] == [0, 6, 12]
+        for line, record in zip(first, told, strict=True):
+            assert set(line) == {"step", *record}
+            np.testing.assert_allclose(line["chunk"], record["chunk"], atol=1e-6)
+            assert line["opened"] == record["opened"].tolist()
+        # A folder that went away costs the files and not the episode.
+        shutil.rmtree(tmp_path)
+        client.reset()
+        assert len(client.plan(observation, ahead)) == ahead
+    assert "no predictions in" in capfd.readouterr().out

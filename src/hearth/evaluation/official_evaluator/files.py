@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hearth.core.errors import DataError
 from hearth.core.files import atomic_path, write_bytes
 from hearth.evaluation import identity, official
 from hearth.evaluation.episode import OFFICIAL_KEYS
+from hearth.evaluation.official_evaluator import traces
 from hearth.evaluation.official_evaluator.facts import EvaluatorFacts
 from hearth.evaluation.pending import Episode, PendingEpisodes
 from hearth.evaluation.video import is_whole
@@ -78,17 +80,29 @@ class EvaluatorFiles:
         """Whether the film is whole: it is closed only after the result was written."""
         return written.video is not None and is_whole(written.video)
 
-    def keep(self, episode: Episode, written: Written, origin: dict[str, Any]) -> str:
+    def keep(
+        self,
+        episode: Episode,
+        written: Written,
+        origin: dict[str, Any],
+        predictions: Sequence[dict[str, Any]] = (),
+    ) -> str:
         """Keep the evaluator's files and publish our result; returns a note on the episode.
 
         Args:
             origin: what its provenance says beside what `PendingEpisodes.provenance` does.
+            predictions: of the policy, for the trace.
         """
         path = self._pending.path(episode)
         if identity.is_finished(path, self._pending.hashes):
             return "finished elsewhere"
         result = {**self._result(episode, written), "official": self._keep_official(path, written)}
         provenance = {**self._pending.provenance(episode), **origin}
+        pending, steps = self._pending, written.result.steps
+        traces.write(
+            path, pending.job(episode), pending.benchmark, steps, predictions,
+            pending.wanted.trace_chunk_pairs,
+        )  # fmt: skip
         identity.publish(path, {**result, "provenance": provenance})
         return f"{result['status']}, q {written.result.q:.2f}"
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from hearth.core.errors import HearthError, ServingError
 from hearth.core.lifetime import end_with_parent
+from hearth.policy.record import PredictionRecord
 from hearth.serving.client import PolicyClient, ServerLostError
 from hearth.serving.record import read_record
 from hearth.serving.server import serve
@@ -40,6 +41,7 @@ class Relay:
         task_index: of the benchmark; the evaluators of 2026 do not send it.
         steps_ahead: planned actions to ask for at once; within a plan nothing is observed.
         answer_seconds: the longest wait for an answer, and for a server when an episode begins.
+        told: ask for what every prediction said.
     """
 
     record: Path
@@ -47,6 +49,7 @@ class Relay:
     task_index: int
     steps_ahead: int
     answer_seconds: float
+    told: bool = False
 
     def command(self) -> list[str]:
         """The words that start it, without its ports."""
@@ -93,6 +96,8 @@ class RelayedPolicy:
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
         self._client: PolicyClient | None = None
+        # What the last prediction said, as the server told it: the relay's own server writes it.
+        self.record: PredictionRecord | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -121,8 +126,12 @@ class RelayedPolicy:
         if self._client is not None:
             self._client.close()
         self._client = self._relay.connect()
+        self._client.on_prediction = self._note if self._relay.told else None
         self._client.reset()
         self._begun = True
+
+    def _note(self, prediction: dict[str, Any]) -> None:
+        self.record = PredictionRecord(**prediction)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -135,17 +144,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--answer-seconds", type=float, required=True)
     parser.add_argument("--port", type=int, nargs="+", required=True, help="one per evaluator")
     parser.add_argument("--ready-file", type=Path, required=True)
+    parser.add_argument("--predictions", type=Path, help="folder of what was predicted")
     parser.add_argument("--parent", type=int, required=True, help="end with this process")
     options = parser.parse_args(arguments)
     end_with_parent(options.parent)
     relay = Relay(
         options.record, options.policy_hash, options.task_index, options.steps_ahead,
-        options.answer_seconds,
+        options.answer_seconds, told=options.predictions is not None,
     )  # fmt: skip
     try:
         serve(
             lambda: RelayedPolicy(relay), "127.0.0.1", options.port,
             ready_file=options.ready_file, one_evaluator_per_port=True,
+            predictions=options.predictions,
         )  # fmt: skip
     except HearthError as error:
         print(f"error: {error}", file=sys.stderr)

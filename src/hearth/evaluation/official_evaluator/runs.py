@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hearth.core.evaluator import EvaluatorSettings
+from hearth.evaluation import identity
 from hearth.evaluation.official_evaluator.facts import EvaluatorFacts, command_line, fill
 from hearth.evaluation.official_evaluator.installation import (
     Installation,
@@ -34,6 +35,7 @@ class Run:
 
     Attributes:
         episodes: those without a result, in the order of play.
+        order: all that it plays; it also plays rollouts again whose result is there.
         before: what the server had seen on its port before it started.
         last_sign: monotonic seconds of its last sign of life.
         seen: what the server last saw on its port.
@@ -48,6 +50,7 @@ class Run:
     port: int
     folder: Path
     episodes: list[Episode]
+    order: list[identity.Key]
     before: Activity
     last_sign: float
     since: str
@@ -141,7 +144,12 @@ class Starter:
             settings.grace_seconds,
             fill(settings.stop, values),
         )
-        return Run(process, slot, port, folder, episodes, seen, time.monotonic(), now())
+        order = [
+            (instance, rollout)
+            for instance in dict.fromkeys(episode.key[0] for episode in episodes)
+            for rollout in range(_rollouts(episodes))
+        ]
+        return Run(process, slot, port, folder, episodes, order, seen, time.monotonic(), now())
 
     def _words(
         self, folder: Path, address: tuple[str, int], episodes: Sequence[Episode]
@@ -155,13 +163,17 @@ class Starter:
             "host": address[0],
             "port": address[1],
             # It plays them from the first on; those that are finished are not kept twice.
-            "rollouts": max(episode.key[1] for episode in episodes) + 1,
+            "rollouts": _rollouts(episodes),
         }
         instances = list(dict.fromkeys(episode.key[0] for episode in episodes))
         return command_line(
             self._facts, self._settings, wanted.split, instances, wanted.video,
             self._installation.batch, values,
         )  # fmt: skip
+
+
+def _rollouts(episodes: Sequence[Episode]) -> int:
+    return max(episode.key[1] for episode in episodes) + 1
 
 
 def now() -> str:

@@ -18,6 +18,7 @@ from hearth.evaluation.official_evaluator.installation import inspect
 from hearth.evaluation.official_evaluator.process import read_activity
 from hearth.evaluation.official_evaluator.relay import Relay
 from hearth.evaluation.official_evaluator.runs import Run, Starter, now
+from hearth.evaluation.official_evaluator.traces import PredictionFolder
 from hearth.evaluation.pending import Episode, PendingEpisodes
 from hearth.evaluation.processes import PolicyServer, describe_exit
 from hearth.evaluation.servers import SharedServerFile, SharedServers
@@ -62,6 +63,7 @@ class EvaluatorScheduler:
         self.starter = Starter(pending, self.evaluator, self.facts, self.installation, part)
         self.logs = pending.results.evaluation(pending.evaluation) / "logs"
         self.log_name = f"{pending.task}_{part}"
+        self.predictions = PredictionFolder() if self.wanted.trace else None
         self.server: PolicyServer | None = None
         self.shared_file, self.shared = shared, None
         if shared is not None:
@@ -91,6 +93,8 @@ class EvaluatorScheduler:
                 shutil.rmtree(run.folder, ignore_errors=True)
             if self.server is not None:
                 self.server.stop()
+            if self.predictions is not None:
+                self.predictions.close()
 
     def _start(self) -> None:
         """Bring server and evaluators up to what is needed."""
@@ -110,9 +114,11 @@ class EvaluatorScheduler:
                 self.runs.append(run)
 
     def _start_server(self) -> PolicyServer:
+        written = [] if self.predictions is None else self.predictions.next_server()
         if self.shared_file is not None:
             return PolicyServer(
-                self._relay(self.shared_file).command(), self.logs / f"{self.log_name}server.log",
+                [*self._relay(self.shared_file).command(), *written],
+                self.logs / f"{self.log_name}server.log",
                 self.wanted.start_timeout_seconds, ports=self.wanted.workers,
             )  # fmt: skip
         environment = {}
@@ -121,7 +127,7 @@ class EvaluatorScheduler:
         limit = self.wanted.start_timeout_seconds
         server = PolicyServer(
             # A port tells an evaluator that lost its connection from a new one.
-            [*self.server_command, "--one-evaluator-per-port"],
+            [*self.server_command, "--one-evaluator-per-port", *written],
             self.logs / f"{self.log_name}server.log", limit,
             ports=self.wanted.workers, environment=environment,
         )  # fmt: skip
@@ -204,8 +210,16 @@ class EvaluatorScheduler:
                 "start_time": run.since,
                 "end_time": now(),
             }
-            self.pending.finished(episode, self.files.keep(episode, written, origin))
+            note = self.files.keep(episode, written, origin, self._predictions(run, episode))
+            self.pending.finished(episode, note)
             run.kept(episode)
+
+    def _predictions(self, run: Run, episode: Episode) -> list[dict[str, Any]]:
+        """What the policy predicted in an episode of `run`."""
+        if self.predictions is None:
+            return []
+        place = run.order.index(episode.key)
+        return self.predictions.episode(run.port, run.before.resets, place)
 
     def _watch(self, run: Run) -> None:
         limit = self.evaluator.memory_gigabytes

@@ -67,7 +67,7 @@ def test_the_commands_of_a_protected_experiment_refuse_too(
 
 
 def _checkout(folder: Path) -> Path:
-    """A copy of the checkout in which every line of code has moved and every rule runs otherwise."""
+    """A copy of the checkout in which every line has moved and every rule runs otherwise."""
     for name in ("src", "workflow", "config"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for path in (folder / "src").rglob("*.py"):

@@ -6,6 +6,7 @@ refusals come too late for the markers. The workflow asks here while it is read.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 
 from hearth.benchmark import Benchmark
@@ -75,10 +76,8 @@ def _of_runs(settings: Settings, benchmark: Benchmark, tasks: Sequence[str]) -> 
         if before is None:
             continue
         now = settings_part(settings.for_run(name), name, benchmark)
-        try:
+        with contextlib.suppress(TrainingError):  # they follow from scores that are not there yet
             now["tasks"] = list(tasks_of_run(settings, name, tasks))
-        except TrainingError:
-            pass  # they follow from scores that are not there yet
         # What follows from data that is made anew has been named above, or is refused by the run.
         for line in differences({key: before.get(key) for key in now}, now):
             yield f"run '{name}': {line}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from hearth.benchmark import Benchmark
@@ -68,8 +69,6 @@ def refuse_change(settings: Settings, benchmark: Benchmark, evaluation: str, tas
 
 def _values(settings: Settings, benchmark: Benchmark, evaluation: str, task: str) -> dict[str, Any]:
     values = identity.config(settings, benchmark, evaluation, task)
-    try:
+    with contextlib.suppress(TrainingError):  # it follows from groups that are not made yet
         values["policy"] = run_for(settings, evaluation, task)
-    except TrainingError:
-        pass  # it follows from groups that are not made yet
     return values

@@ -71,6 +71,11 @@ def one_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
+def none_of(names):
+    """A wildcard's constraint: any name but these; the rule says what is wrong with others."""
+    return f"(?!(?:{one_of(names)})(?:/|$))[^/]+"
+
+
 # Long jobs with state (train, finetune, evaluate) are submitted by `hearth launch` where the profile names a
 # launcher: it can be killed and started again, and adopts the jobs that run.
 localrules:

@@ -46,7 +46,7 @@ def _cut_statistics(results: Path) -> None:
     shutil.rmtree(results / "runs/main")
 
 
-def _other_bundle(results: Path) -> None:
+def _edited_bundle(results: Path) -> None:
     bundle = results / "runs/main/policy/benchmark.json"
     bundle.write_text(bundle.read_text().replace('"r1pro"', '"fetch"'))
 
@@ -65,9 +65,10 @@ FAULTS: dict[str, tuple[Callable[[Path], None], list[str], list[str]]] = {
     "statistics cut in the middle": (
         _cut_statistics, ["train", "--run", "main"], ["cannot read statistics", "statistics.h5"],
     ),
-    "a bundle of another robot": (
-        _other_bundle,
-        ["watch", "--task", TASK, "--policy", "results/small/runs/main/policy"], ["policy"],
+    "an edited bundle": (
+        _edited_bundle,
+        ["watch", "--task", TASK, "--policy", "results/small/runs/main/policy"],
+        ["was changed or truncated", "benchmark.json"],
     ),
 }  # fmt: skip
 

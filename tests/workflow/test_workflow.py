@@ -153,3 +153,20 @@ def test_a_typo_fails_before_the_dag(finished: Workflow, override: str, parts: l
     assert result.returncode != 0
     for part in parts:
         assert part in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "meant"),
+    [
+        (f"evaluation/trianed/{TASK}.json", "trained"),
+        ("evaluation/trained/turning_on_radoi.json", TASK),
+        ("runs/mian/finished.json", "main"),
+    ],
+)
+def test_a_typo_in_a_target_names_what_was_meant(
+    finished: Workflow, target: str, meant: str
+) -> None:
+    result = finished.run(str(finished.results / target), "-n")
+    assert result.returncode != 0
+    output = result.stdout + result.stderr
+    assert f"did you mean '{meant}'? Valid: " in output, output[-2000:]

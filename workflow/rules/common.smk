@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hearth.benchmark.facts import data_facts, episode_facts
 from hearth.commands.checks import benchmark_of
+from hearth.commands.protection import check_protected
 from hearth.core.errors import HearthError, choices
 from hearth.core.finetuning import FINETUNED, VALIDATION
 from hearth.core.groups import run_for, tasks_of_run
@@ -21,6 +22,8 @@ try:
     SETTINGS = settings_from_workflow(config)
     BENCHMARK = benchmark_of(SETTINGS)
     TASKS = select_tasks(SETTINGS, BENCHMARK.task_names)
+    # Before Snakemake deletes the outputs of rules that it would run again.
+    check_protected(SETTINGS, BENCHMARK, TASKS)
     # Jobs read a frozen copy named by its content, so that a dry run with other settings
     # cannot change what a running workflow does. Rules name it as a resource: unlike a parameter
     # or an input, a resource that changes re-runs nothing.
@@ -66,6 +69,11 @@ wildcard_constraints:
 def one_of(names):
     """A wildcard's constraint; of no names, one that nothing meets."""
     return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def none_of(names):
+    """A wildcard's constraint: any name but these; the rule says what is wrong with others."""
+    return f"(?!(?:{one_of(names)})(?:/|$))[^/]+"
 
 
 # Long jobs with state (train, finetune, evaluate) are submitted by `hearth launch` where the profile names a

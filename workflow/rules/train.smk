@@ -13,7 +13,7 @@ rule train:
     log:
         RESULTS.log("train", "{run}"),
     wildcard_constraints:
-        run=one_of(FIRST_RUNS),
+        run=none_of(FINETUNED_RUNS),
     conda:
         "../envs/hearth.yaml"
     threads: workflow.cores or 1

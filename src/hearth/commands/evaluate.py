@@ -52,10 +52,13 @@ def _add_merge(subparsers: Any) -> None:
 
 def merge(options: argparse.Namespace) -> int:
     from hearth.evaluation.merge import merge_all
+    from hearth.evaluation.protection import refuse_change
 
     settings, benchmark = settings_of(options)
     settings.evaluation(options.evaluation)
     tasks = tasks_of(options, settings, benchmark)
+    for task in tasks:
+        refuse_change(settings, benchmark, options.evaluation, task)
     results = merge_all(settings, options.evaluation, tasks, benchmark)
     complete = all(result["complete"] for result in results)
     return 0 if complete or settings.report.allow_incomplete else 1

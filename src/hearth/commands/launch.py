@@ -37,10 +37,12 @@ def _train(options: argparse.Namespace) -> int:
 
 def _evaluate(options: argparse.Namespace) -> int:
     from hearth.commands.evaluate import evaluate_in_place, merge
+    from hearth.evaluation.protection import refuse_change
 
     settings, benchmark = settings_of(options)
     settings.evaluation(options.evaluation)
     task = benchmark.task(options.task).name
+    refuse_change(settings, benchmark, options.evaluation, task)
     if settings.launcher.executor == "none":
         return evaluate_in_place(options)
     from hearth.launch.launcher import launch

@@ -64,7 +64,9 @@ def own_results(options: argparse.Namespace, settings: Settings) -> Results:
 
 def settings_of(options: argparse.Namespace) -> tuple[Settings, Benchmark]:
     """Load and validate the settings and their benchmark; the tasks they name must exist."""
-    settings = load_settings(options.config, options.overrides)
+    # `hearth finetune --run NAME --from SOURCE` makes a run, whose settings may be given.
+    new_runs = [options.run] if getattr(options, "source", None) is not None else []
+    settings = load_settings(options.config, options.overrides, new_runs)
     return settings, benchmark_of(settings)
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from hearth.benchmark import Benchmark
+from hearth.core.changes import differences
 from hearth.core.data_sections import DemonstrationSettings
 from hearth.core.errors import DataError
 from hearth.core.files import hash_json, read_json, write_json
@@ -107,23 +109,28 @@ def _keep_or_discard(
     """Recordings of another recipe are discarded, or refused where the experiment is protected."""
     from hearth.data.lerobot.writer import DatasetWriter
 
-    path = results.root / "demonstrations" / f".{task}.recipe.json"
-    if path.exists():
-        old = read_json(path)
-        if old == recipe:
-            return
-        changed = ", ".join(
-            f"{key}: {old.get(key)} -> {recipe[key]}"
-            for key in recipe
-            if old.get(key) != recipe[key]
-        )
+    changed = recorded_otherwise(settings, benchmark, task)
+    if changed:
         if settings.protect:
             raise DataError(
-                f"demonstrations of {task} were recorded with other settings ({changed}); choose "
-                f"a new experiment name, or delete {results.dataset} to record again"
+                f"demonstrations of {task} were recorded with other settings, which 'protect' "
+                "keeps:\n" + "\n".join(f"  {line}" for line in changed) + "\nEither choose a new "
+                "experiment name, or let the old recordings go with: --set protect=false"
             )
         DatasetWriter(results.dataset, benchmark).discard_task(task)
-    write_json(path, recipe)
+    write_json(_recipe_path(results, task), recipe)
+
+
+def recorded_otherwise(settings: Settings, benchmark: Benchmark, task: str) -> list[str]:
+    """What now differs from the recipe that the task's demonstrations were recorded with."""
+    path = _recipe_path(Results.of(settings), task)
+    return (
+        differences(read_json(path), recipe_of(settings, benchmark, task)) if path.exists() else []
+    )
+
+
+def _recipe_path(results: Results, task: str) -> Path:
+    return results.root / "demonstrations" / f".{task}.recipe.json"
 
 
 def _drop_surplus(

@@ -38,7 +38,7 @@ def atomic_path(
         StorageError: the disk is full or the folder cannot be written.
     """
     path = Path(path)
-    with _storing(path):
+    with storing(path):
         handle, temporary = _create(path, private)
         os.close(handle)
         try:
@@ -51,7 +51,12 @@ def atomic_path(
 
 
 @contextlib.contextmanager
-def _storing(path: Path) -> Iterator[None]:
+def storing(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusal to write `path` into an error that names it.
+
+    Raises:
+        StorageError: the disk is full or the folder cannot be written.
+    """
     try:
         yield
     except OSError as error:
@@ -84,7 +89,7 @@ def write_bytes(path: Path | str, content: bytes) -> None:
         StorageError: the disk is full or the folder cannot be written.
     """
     path = Path(path)
-    with _storing(path):
+    with storing(path):
         handle, temporary = _create(path, private=False)
         try:
             with os.fdopen(handle, "wb", buffering=0) as file:

@@ -159,6 +159,10 @@ class Results:
         """Where a shared policy server listens, and the API key; only its user can read it."""
         return self.root / "servers" / f"{key}.json"
 
+    def played_with(self, evaluation: str, task: str) -> Path:
+        """The settings that the task's episodes were played with."""
+        return self.evaluation(evaluation) / "settings" / f"{task}.json"
+
     # --- jobs ---
     def jobs(self, stage: str, *names: str) -> Path:
         """Logs and records of the jobs that the launcher submits for one unit of work."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from hearth.core.evaluator import EvaluatorSettings
 from hearth.core.files import hash_json, write_text
 from hearth.core.finetuning import FINETUNED, VALIDATION, FinetuningSettings
 from hearth.core.launching import LauncherSettings
+from hearth.core.overrides import apply_overrides
 from hearth.core.own_statistics import check_own_statistics
 from hearth.core.publishing import SubmissionSettings, UploadSettings
 from hearth.core.sections import (
@@ -237,8 +239,15 @@ def _check_finetuning(settings: Settings) -> None:
             )
 
 
-def load_settings(path: str | Path, overrides: list[str] | None = None) -> Settings:
+def load_settings(
+    path: str | Path, overrides: list[str] | None = None, new_runs: Collection[str] | None = None
+) -> Settings:
     """Read a YAML file, apply ``dotted.key=value`` overrides and validate.
+
+    Args:
+        path: the file.
+        overrides: in this order.
+        new_runs: runs that are not there yet and may be given settings; None: any.
 
     Raises:
         SettingsError: naming the key, the value and the valid choices.
@@ -253,8 +262,7 @@ def load_settings(path: str | Path, overrides: list[str] | None = None) -> Setti
         raise SettingsError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(values, dict):
         raise SettingsError(f"{path} must hold a mapping, not {type(values).__name__}")
-    for override in overrides or []:
-        _override(values, override)
+    apply_overrides(values, overrides or [], new_runs)
     return validate_settings(values, source=str(path))
 
 
@@ -264,8 +272,7 @@ def settings_from_workflow(config: dict[str, Any]) -> Settings:
     ``--config set="a.b=1 c.d=2"`` applies the command line's dotted overrides.
     """
     values = {key: value for key, value in config.items() if key != "set"}
-    for override in str(config.get("set", "")).split():
-        _override(values, override)
+    apply_overrides(values, str(config.get("set", "")).split())
     return validate_settings(values, source="configuration")
 
 
@@ -286,20 +293,6 @@ def validate_settings(values: dict[str, Any], source: str) -> Settings:
     except ValidationError as error:
         lines = [_explain(item) for item in error.errors()]
         raise SettingsError(f"{source}: " + "\n".join(lines)) from error
-
-
-def _override(values: dict[str, Any], override: str) -> None:
-    key, separator, text = override.partition("=")
-    if not separator or not key:
-        raise SettingsError(f"--set {override}: write --set dotted.key=value")
-    *parents, last = key.split(".")
-    section = values
-    for parent in parents:
-        below = section.get(parent)
-        if not isinstance(below, dict):
-            below = section[parent] = {}
-        section = below
-    section[last] = yaml.safe_load(text)
 
 
 def _explain(item: Any) -> str:

@@ -122,6 +122,8 @@ class Statistics:
         Raises:
             StatisticsError: missing, truncated, or not a statistics file.
         """
+        if not Path(path).is_file():
+            raise StatisticsError(f"{path} does not exist; make it first with: hearth statistics")
         try:
             # Lustre and NFS often refuse HDF5's own lock, and a finished file is never changed.
             with h5py.File(path, "r", locking=False) as file:

@@ -94,24 +94,27 @@ def bundle_provenance(settings: Settings, run: str) -> dict[str, Any]:
     return provenance
 
 
-def config_hash(settings: Settings, benchmark: Benchmark, evaluation: str, task: str) -> str:
-    """A hash over everything but the policy that decides what happens in an episode."""
+def config(settings: Settings, benchmark: Benchmark, evaluation: str, task: str) -> dict[str, Any]:
+    """Everything but the policy and hearth's version that decides what happens in an episode."""
     wanted = settings.evaluation(evaluation)
     expert = wanted.policy_for(task) == EXPERT
     runtime = None if expert else settings.runtime_for(evaluation).model_dump(mode="json")
     # Only where an evaluator plays: results of the embedded simulator keep their hashes.
     evaluator = {"evaluator": settings.evaluator.identity()} if settings.evaluator else {}
-    return hash_json(
-        {
-            **evaluator,
-            "evaluation": wanted.model_dump(mode="json", exclude=_NOT_IN_HASH),
-            "runtime": runtime,
-            "benchmark": benchmark.model_dump(mode="json", exclude={"splits", "tasks"}),
-            "task": benchmark.task(task).model_dump(mode="json"),
-            "seed": settings.seed,
-            "hearth": version("hearth"),
-        }
-    )
+    return {
+        **evaluator,
+        "evaluation": wanted.model_dump(mode="json", exclude=_NOT_IN_HASH),
+        "runtime": runtime,
+        "benchmark": benchmark.model_dump(mode="json", exclude={"splits", "tasks"}),
+        "task": benchmark.task(task).model_dump(mode="json"),
+        "seed": settings.seed,
+    }
+
+
+def config_hash(settings: Settings, benchmark: Benchmark, evaluation: str, task: str) -> str:
+    """A hash over everything but the policy that decides what happens in an episode."""
+    values = config(settings, benchmark, evaluation, task)
+    return hash_json({**values, "hearth": version("hearth")})
 
 
 def hashes(settings: Settings, benchmark: Benchmark, evaluation: str, task: str) -> dict[str, str]:

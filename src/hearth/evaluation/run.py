@@ -17,7 +17,7 @@ from hearth.core.progress import progress
 from hearth.core.results import Results
 from hearth.core.seeds import policy_seed
 from hearth.core.settings import Settings
-from hearth.evaluation import identity
+from hearth.evaluation import identity, protection
 from hearth.evaluation.backends import Backends
 from hearth.evaluation.environments import factory_name
 from hearth.evaluation.official_evaluator import facts
@@ -57,11 +57,12 @@ def evaluate_task(
 
     Raises:
         SettingsError: unknown evaluation or task.
-        EvaluationError: no finished bundle, server or simulator cannot be started, or no shared
-            server came.
+        EvaluationError: no finished bundle, server or simulator cannot be started, no shared
+            server came, or `protect` keeps episodes that were played with other settings.
     """
     benchmark = experiment_benchmark(settings)
     benchmark.task(task)
+    protection.remember(settings, benchmark, evaluation, task)
     backends = backends or default_backends(settings, benchmark, evaluation, task)
     backends = replace(backends, shared=shared_server)
     hashes = identity.hashes(settings, benchmark, evaluation, task)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,22 @@ import jax
 import orbax.checkpoint as ocp
 
 from hearth.core.errors import CheckpointError
+from hearth.training import processes
 from hearth.training.state import TrainState
+
+# What a full disk is called at the end of the long messages of tensorstore.
+_REASONS = ("No space left on device", "Disk quota exceeded", "File too large")
+
+
+class _WithoutTraceback(logging.Filter):
+    """The background threads of orbax log what they also raise: a line of it is enough."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.exc_info = None
+        return True
+
+
+logging.getLogger("absl").addFilter(_WithoutTraceback())
 
 
 class Checkpoints:
@@ -33,9 +51,15 @@ class Checkpoints:
     def __enter__(self) -> Checkpoints:
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._manager.wait_until_finished()
-        self._manager.close()
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        try:
+            self.wait()
+        except CheckpointError:
+            if error is None:  # else that one came first and says more
+                raise
+        finally:
+            with contextlib.suppress(OSError, ValueError, RuntimeError):  # raised by `wait` before
+                self._manager.close()
 
     @property
     def steps(self) -> list[int]:
@@ -46,20 +70,18 @@ class Checkpoints:
         """Start writing `state`; `seconds` is the run's wall time so far. Twice is once.
 
         Raises:
-            CheckpointError: this or the previous write failed.
+            CheckpointError: this or the previous write failed, or there is no room for it.
         """
         step = int(state.step)
         if step in self._manager.all_steps():
             return
+        self.wait()
+        self._check_room(state)
         content = ocp.args.Composite(
             state=ocp.args.StandardSave(state), run=ocp.args.JsonSave({"seconds": seconds})
         )
-        try:
+        with self._writing():
             self._manager.save(step, args=content)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise CheckpointError(
-                f"cannot write checkpoint {step} into {self.folder}: {error}"
-            ) from error
 
     def wait(self) -> None:
         """Return when everything is on disk.
@@ -67,13 +89,32 @@ class Checkpoints:
         Raises:
             CheckpointError: the write failed.
         """
-        try:
+        with self._writing():
             self._manager.wait_until_finished()
             self._manager.check_for_errors()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
         except (OSError, ValueError, RuntimeError) as error:
+            text = str(error)
+            reason = next((known for known in _REASONS if known in text), text)
             raise CheckpointError(
-                f"cannot write a checkpoint into {self.folder}: {error}"
+                f"cannot write a checkpoint into {self.folder}: {reason}"
             ) from error
+
+    def _check_room(self, state: TrainState) -> None:
+        """Before the first byte: a write that fails halfway ends in many threads at once."""
+        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+        free = shutil.disk_usage(self.folder).free
+        # Processes that saw another moment of the disk must not wait for each other.
+        if processes.any_of(free < needed):
+            raise CheckpointError(
+                f"cannot write checkpoint {int(state.step)} into {self.folder}: {_REASONS[0]}: it "
+                f"takes {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free; the same command goes "
+                f"on from {f'step {self.steps[-1]}' if self.steps else 'the start'}"
+            )
 
     def restore_newest(self, template: TrainState) -> tuple[TrainState, float] | None:
         """The newest checkpoint that can be read and its wall seconds; None if there is none.

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hearth.benchmark.benchmark import Benchmark
+from hearth.core.changes import differences
 from hearth.core.errors import TrainingError
 from hearth.core.files import hash_json, read_json, write_json
 from hearth.core.settings import Settings
-from hearth.core.statistics import Statistics
+
+if TYPE_CHECKING:
+    from hearth.core.statistics import Statistics
+
+__all__ = [
+    "differences",
+    "fingerprint",
+    "refuse_change",
+    "remember",
+    "settings_part",
+    "started_with",
+]
 
 # These change how a run is carried out, not what comes out of it; the last three stand elsewhere in
 # the fingerprint, as the tasks, the weights and the statistics that they lead to.
@@ -37,22 +49,29 @@ def fingerprint(
     `initial_policy` is the hash of the policy of another run that this one starts from.
     """
     values = {
+        **settings_part(settings, run, benchmark),
+        "tasks": list(tasks),
+        "data_hash": statistics.source_hash,
+        "statistics_hash": statistics.hash,
+    }
+    return values if initial_policy is None else {**values, "initial_policy": initial_policy}
+
+
+def settings_part(settings: Settings, run: str, benchmark: Benchmark) -> dict[str, Any]:
+    """What of the fingerprint needs no data; `settings` are those for the run."""
+    return {
         "seed": settings.seed,
         "benchmark": benchmark.name,
         "benchmark_hash": _learned_facts(benchmark),
-        "tasks": list(tasks),
         "model": settings.model.model_dump(mode="json"),
         "run": settings.run(run).model_dump(mode="json", exclude=_EXCLUDED),
         "data": settings.data.model_dump(mode="json"),
-        "data_hash": statistics.source_hash,
         "statistics": settings.statistics.model_dump(mode="json"),
-        "statistics_hash": statistics.hash,
         # With the data and the seed, its settings determine the tokenizer.
         "tokenizer": settings.tokenizer.model_dump(mode="json")
         if settings.uses_tokenizer
         else None,
     }
-    return values if initial_policy is None else {**values, "initial_policy": initial_policy}
 
 
 def _learned_facts(benchmark: Benchmark) -> str:
@@ -60,22 +79,6 @@ def _learned_facts(benchmark: Benchmark) -> str:
     facts = benchmark.model_dump(mode="json", include={"robot", "cameras"})
     stages = [[task.index, task.name, task.stages] for task in benchmark.tasks]
     return hash_json({**facts, "stages": stages})
-
-
-def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    """Lines "key: old -> new", nested keys dotted, sorted.
-
-    >>> differences({"run": {"steps": 3}, "seed": 0}, {"run": {"steps": 4}, "seed": 0})
-    ['run.steps: 3 -> 4']
-    """
-    lines = []
-    for key in sorted(old.keys() | new.keys()):
-        before, after = old.get(key), new.get(key)
-        if isinstance(before, dict) and isinstance(after, dict):
-            lines += differences(before, after, f"{prefix}{key}.")
-        elif before != after:
-            lines.append(f"{prefix}{key}: {before} -> {after}")
-    return lines
 
 
 def started_with(folder: Path) -> dict[str, Any] | None:

@@ -19,6 +19,7 @@ from hearth.core.selection import select_tasks
 from hearth.core.settings import Settings
 from hearth.core.statistics import Statistics
 from hearth.data.loader import Loader
+from hearth.data.statistics import check_source
 from hearth.data.tokenizer import tokenize_chunks, tokenizer_for
 
 Batches = Callable[[int], Iterator[dict[str, Any]]]
@@ -69,7 +70,8 @@ def make_job(settings: Settings, run: str) -> Job:
     Raises:
         SettingsError: no such run or task.
         TrainingError: the run's tasks follow from groups that are not made yet.
-        StatisticsError: statistics are missing or do not fit.
+        StatisticsError: statistics are missing, do not fit, or are of another data set.
+        DataError: a task is not prepared.
     """
     settings = settings.for_run(run)
     results = Results.of(settings)
@@ -77,6 +79,8 @@ def make_job(settings: Settings, run: str) -> Job:
     tasks = tasks_of_run(settings, run, select_tasks(settings, benchmark.task_names))
     statistics = Statistics.load(Results.of_run(settings, run).statistics)
     statistics.check(benchmark.robot.name, tasks, settings.statistics.horizon)
+    if not results.trained(run).is_file():  # a finished run needs its episodes no more
+        check_source(statistics, settings, benchmark)
 
     def batches(start: int) -> Iterator[dict[str, Any]]:
         return iter(make_loader(settings, run, benchmark, tasks, statistics, start=start))

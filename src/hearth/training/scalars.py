@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import time
 from pathlib import Path
 
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # type: ignore[attr-defined]
 from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[attr-defined]
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.summary.writer.record_writer import RecordWriter
 
-from hearth.core.files import write_text
+from hearth.core.files import storing, write_text
 
 
 class Scalars:
@@ -23,20 +25,32 @@ class Scalars:
             lines: the JSON lines file.
             first_step: where this process begins; what stands at later steps was lost with the
                 process that wrote it and is taken back.
+
+        Raises:
+            StorageError: the disk is full, here and in `write`.
         """
         self._lines = lines
         _truncate(lines, first_step)
-        self._writer = EventFileWriter(str(events))
-        restart = SessionLog(status=SessionLog.START)
-        self._writer.add_event(
-            Event(wall_time=time.time(), step=first_step + 1, session_log=restart)
-        )
+        # TensorBoard's own writer has a thread, which prints what went wrong instead of raising it.
+        name = f"events.out.tfevents.{time.time():010.0f}.{socket.gethostname()}.{os.getpid()}"
+        self._events = events / name
+        with storing(self._events):
+            events.mkdir(parents=True, exist_ok=True)
+            self._file = self._events.open("ab", buffering=0)
+            self._writer = RecordWriter(self._file)
+        self._add(Event(file_version="brain.Event:2"))
+        self._add(Event(step=first_step + 1, session_log=SessionLog(status=SessionLog.START)))
 
     def __enter__(self) -> Scalars:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._writer.close()
+        self._file.close()
+
+    def _add(self, event: Event) -> None:
+        event.wall_time = time.time()
+        with storing(self._events):
+            self._writer.write(event.SerializeToString())
 
     def write(
         self, step: int, values: dict[str, float], measured: dict[str, float] | None = None
@@ -47,11 +61,8 @@ class Scalars:
         """
         shown = {**values, **(measured or {})}
         entries = [Summary.Value(tag=tag, simple_value=shown[tag]) for tag in sorted(shown)]
-        self._writer.add_event(
-            Event(wall_time=time.time(), step=step, summary=Summary(value=entries))
-        )
-        self._writer.flush()
-        with self._lines.open("a", encoding="utf-8") as file:
+        self._add(Event(step=step, summary=Summary(value=entries)))
+        with storing(self._lines), self._lines.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **values}, sort_keys=True) + "\n")
 
 

@@ -38,6 +38,7 @@ def test_schemas_match_the_models() -> None:
     ("override", "parts"),
     [
         ("runs.main.stepz=3", ["runs.main.stepz", "did you mean 'steps'"]),
+        ("evaluations.trianed.instances=3", ["'trianed'", "did you mean 'trained'"]),
         ("bench=x", ["'bench'", "benchmark"]),
         ("runs.main.batch_size=abc", ["runs.main.batch_size", "'abc'", "integer"]),
         ("runs.main.devices=3", ["batch_size 32", "devices 3", "multiples of 3"]),
@@ -60,6 +61,16 @@ def test_errors_name_key_value_and_choices(override: str, parts: list[str]) -> N
         load_settings(ROOT / "config/demo.yaml", [override])
     for part in parts:
         assert part in str(caught.value)
+
+
+def test_a_new_run_or_evaluation_is_no_typo() -> None:
+    path = ROOT / "config/demo.yaml"
+    two = ["runs.longer.steps=9", "evaluations.longer.policy=longer"]
+    assert load_settings(path, two).evaluation("longer").policy == "longer"
+    for override, new in (("runs.longer={steps: 9}", []), ("runs.longer.steps=9", ["longer"])):
+        assert load_settings(path, [override], new).run("longer").steps == 9
+    with pytest.raises(SettingsError, match=r"no run 'mian': did you mean 'main'\?"):
+        load_settings(path, ["runs.mian.steps=3"], [])
 
 
 def test_unknown_task_names_the_nearest() -> None:

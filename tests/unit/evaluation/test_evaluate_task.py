@@ -81,7 +81,10 @@ def test_only_what_changes_an_episode_makes_it_due_again(settings, faults):
     run(settings(instances=1))
     assert run(settings(instances=1, workers=1, attempts=2))["kept"] == 1
     assert run(settings(instances=2))["kept"] == 1
-    assert run(settings(instances=1, runtime={"flow_steps": 5}))["kept"] == 0
+    changed = settings(instances=1, runtime={"flow_steps": 5})
+    with pytest.raises(EvaluationError, match=r"runtime.flow_steps: 10 -> 5[\s\S]*protect=false"):
+        run(changed)
+    assert run(changed.model_copy(update={"protect": False}))["kept"] == 0
 
 
 def test_an_episode_whose_process_dies_is_played_again(settings, faults):

@@ -124,6 +124,23 @@ def identify(settings: Settings, benchmark: Benchmark, task: str) -> Identity:
     return Identity(benchmark.name, benchmark.robot.name, task, index, horizon, hash_json(content))
 
 
+def check_source(statistics: Statistics, settings: Settings, benchmark: Benchmark) -> None:
+    """Refuse statistics that were not made from the experiment's prepared episodes.
+
+    Raises:
+        StatisticsError: they are of another data set, or of episodes that were made anew since.
+        DataError: a task that they cover is not prepared.
+    """
+    found = [identify(settings, benchmark, task).fingerprint for task in statistics.tasks]
+    if hash_json(found) != statistics.source_hash:
+        raise StatisticsError(
+            f"the statistics of {', '.join(statistics.tasks)} are of another data set than the "
+            f"prepared episodes in {Results.of(settings).root / 'episodes'} (hash "
+            f"{statistics.source_hash}, not {hash_json(found)}); make them from these with: "
+            "hearth statistics"
+        )
+
+
 def check_file(path: Path, benchmark: Benchmark) -> int:
     """Check that a prepared file belongs to `benchmark`; returns its image size in pixels.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from hearth.core.ablations import AblationSettings, ablated_run, check_ablations, check_changes
 from hearth.core.data_sections import (
@@ -18,6 +18,7 @@ from hearth.core.data_sections import (
 )
 from hearth.core.errors import SettingsError, choices
 from hearth.core.evaluator import EvaluatorSettings
+from hearth.core.explaining import explain
 from hearth.core.files import hash_json, write_text
 from hearth.core.finetuning import FINETUNED, VALIDATION, FinetuningSettings
 from hearth.core.launching import LauncherSettings
@@ -226,7 +227,7 @@ def _check_finetuning(settings: Settings) -> None:
         try:
             settings.run(name)
         except ValidationError as error:
-            lines = [f"finetuning.run: {_explain(item)}" for item in error.errors()]
+            lines = [f"finetuning.run: {explain(item, Settings)}" for item in error.errors()]
             raise ValueError("\n".join(lines)) from error
     if VALIDATION in settings.evaluation_names:
         raise ValueError(f"'{VALIDATION}' names the evaluation of section 'finetuning'")
@@ -291,44 +292,5 @@ def validate_settings(values: dict[str, Any], source: str) -> Settings:
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        lines = [_explain(item) for item in error.errors()]
+        lines = [explain(item, Settings) for item in error.errors()]
         raise SettingsError(f"{source}: " + "\n".join(lines)) from error
-
-
-def _explain(item: Any) -> str:
-    location = ".".join(str(part) for part in item["loc"]) or "settings"
-    message = item["msg"].removeprefix("Value error, ")
-    if item["type"] == "extra_forbidden":
-        return f"unknown key '{location}': {choices(item['loc'][-1], _keys_at(item['loc'][:-1]))}"
-    if item["type"] == "value_error":
-        return f"{location}: {message}"
-    if item["type"] == "missing":
-        return f"missing key '{location}'"
-    return f"'{location}' = {item['input']!r}: {message}"
-
-
-def _keys_at(location: tuple[Any, ...]) -> list[str]:
-    """Field names of the section that `location` points to."""
-    section: Any = Settings
-    for part in location:
-        if not (isinstance(section, type) and issubclass(section, BaseModel)):
-            return []
-        field = section.model_fields.get(str(part))
-        if field is None:
-            return list(section.model_fields)
-        section = _section_of(field.annotation) or _NAMED.get(str(part))
-        if section in _NAMED.values():
-            # runs.<name>.key and evaluations.<name>.key: the name is one more part.
-            return list(section.model_fields)
-    return list(section.model_fields) if section else []
-
-
-def _section_of(annotation: Any) -> type[BaseModel] | None:
-    candidates = [annotation, *getattr(annotation, "__args__", ())]
-    for candidate in candidates:
-        if isinstance(candidate, type) and issubclass(candidate, Section):
-            return candidate
-    return None
-
-
-_NAMED = {"runs": RunSettings, "evaluations": EvaluationSettings}

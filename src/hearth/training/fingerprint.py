@@ -6,22 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hearth.benchmark.benchmark import Benchmark
-from hearth.core.changes import differences
 from hearth.core.errors import TrainingError
 from hearth.core.files import hash_json, read_json, write_json
 from hearth.core.settings import Settings
 
 if TYPE_CHECKING:
     from hearth.core.statistics import Statistics
-
-__all__ = [
-    "differences",
-    "fingerprint",
-    "refuse_change",
-    "remember",
-    "settings_part",
-    "started_with",
-]
 
 # These change how a run is carried out, not what comes out of it; the last three stand elsewhere in
 # the fingerprint, as the tasks, the weights and the statistics that they lead to.

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from hearth.benchmark import load_benchmark
+from hearth.core.changes import differences
 from hearth.core.errors import TrainingError
 from hearth.training.fingerprint import (
-    differences,
     fingerprint,
     refuse_change,
     remember,

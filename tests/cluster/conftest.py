@@ -9,14 +9,18 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.cluster.slurm import Slurm, missing_programs
+from tests.cluster.small_workflow import Workflow
+from tests.workflow.conftest import CONFIG
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKES = ROOT / "tests" / "unit" / "evaluation"
@@ -45,6 +49,23 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@pytest.fixture(scope="session")
+def workflow(tmp_path_factory: pytest.TempPathFactory, slurm: Slurm) -> Workflow:
+    """The whole workflow, run once; its tests are of one xdist group."""
+    made = Workflow(tmp_path_factory.mktemp("workflow"), slurm)
+    (made.folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    log = made.folder / "snakemake.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(made.command(), cwd=made.folder, stdout=output, stderr=output)
+    deadline = time.monotonic() + 1500
+    while process.poll() is None and time.monotonic() < deadline:
+        made.watch()
+        time.sleep(1.0)
+    assert process.returncode == 0, log.read_text()[-8000:]
+    made.undisturbed = made.scores()
+    return made
 
 
 @dataclass

@@ -72,7 +72,8 @@ class SmallUnit(TrainingUnit):
         self.batches = {"seconds": seconds, "poisoned": poisoned}
 
     def works(self, pieces: Any, most: int) -> tuple[list[TrainingJob], int]:
-        return [SmallTraining(self.config, self.run, self.key, True, **self.batches)], 0
+        requeue = self.resources.requeue
+        return [SmallTraining(self.config, self.run, self.key, requeue, **self.batches)], 0
 
 
 def main() -> int:

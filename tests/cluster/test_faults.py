@@ -18,7 +18,7 @@ import yaml
 from hearth.launch.names import experiment_key
 from tests.cluster.conftest import Experiment
 from tests.cluster.slurm import Slurm, wait_for
-from tests.cluster.test_workflow import Workflow
+from tests.cluster.small_workflow import Workflow
 from tests.workflow.conftest import CONFIG, TASK
 
 pytestmark = pytest.mark.cluster

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from hearth.core.launching import LauncherSettings
 from tests.cluster.conftest import ROOT, Experiment
 from tests.cluster.slurm import wait_for
 
@@ -93,6 +94,19 @@ def test_a_cancelled_shard_goes_on_with_its_remaining_episodes(
     assert len(submissions(experiment)) == 2
     for path, content in before.items():
         assert path.read_bytes() == content, f"{path.name} was played again"
+
+
+def test_a_dead_shard_is_noticed_within_a_minute(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow(monkeypatch)
+    seldom = {"shards": 1, "poll_seconds": LauncherSettings().poll_seconds}
+    launcher = experiment.start(instances=EPISODES, workers=1, launcher=seldom)
+    wait_for(experiment.results, 120, "the first episode")
+    (job,) = experiment.jobs("RUNNING")
+    experiment.slurm.run("scancel", "--full", "--signal=KILL", job)
+    wait_for(lambda: len(submissions(experiment)) == 2, 60, "the next job")
+    assert complete(experiment.finish(launcher))
 
 
 def test_a_requeued_shard_goes_on_in_the_same_job(

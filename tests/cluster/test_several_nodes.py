@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from hearth.launch.executors import TOGETHER_SECONDS
 from tests.cluster.conftest import ROOT
 from tests.cluster.slurm import Slurm, wait_for
 
@@ -27,10 +31,18 @@ class Training:
         self.folder, self.slurm = folder, slurm
         self.run = folder / "test/runs/main"
 
-    def start(self, *, nodes: int = 2, **values: Any) -> subprocess.Popen[str]:
-        resources = {"partition": "cpu", "nodes": nodes, "cpus": 2, "memory_megabytes": 4000}
-        launcher = {"executor": "slurm", "poll_seconds": 1.0, "attempts": 2, "train": resources}
-        words = json.dumps({"run": RUN, "launcher": launcher, **values})
+    def start(
+        self,
+        *,
+        nodes: int = 2,
+        run: dict[str, Any] | None = None,
+        resources: dict[str, Any] | None = None,
+        **values: Any,
+    ) -> subprocess.Popen[str]:
+        wanted = {"partition": "cpu", "nodes": nodes, "cpus": 2, "memory_megabytes": 4000}
+        wanted |= resources or {}
+        launcher = {"executor": "slurm", "poll_seconds": 1.0, "attempts": 2, "train": wanted}
+        words = json.dumps({"run": RUN | (run or {}), "launcher": launcher, **values})
         return subprocess.Popen(
             [sys.executable, "-m", "tests.cluster.launch_training", str(self.folder), words],
             cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True,
@@ -54,16 +66,21 @@ class Training:
     def log(self) -> str:
         """What the jobs wrote."""
         logs = sorted(self.folder.glob("test/jobs/train-main/*_log.out"))
-        return "\n".join(f"--- {log.name}\n{log.read_text()[-4000:]}" for log in logs)
+        return "\n".join(f"--- {log.name}\n{log.read_text()[-20000:]}" for log in logs)
+
+    def jobs(self) -> list[str]:
+        """The jobs that were submitted, the first one first."""
+        scripts = self.folder.glob("test/jobs/train-main/[0-9]*_submission.sh")
+        return sorted((path.name.split("_")[0] for path in scripts), key=int)
 
     def job(self) -> str:
         """The one job that was submitted."""
-        (script,) = self.folder.glob("test/jobs/train-main/[0-9]*_submission.sh")
-        return script.name.split("_")[0]
+        (job,) = self.jobs()
+        return job
 
-    def shown(self) -> str:
-        """The job in Slurm's words."""
-        return self.slurm.run("scontrol", "show", "job", self.job())
+    def shown(self, job: str = "") -> str:
+        """A job, the only one or this, in Slurm's words."""
+        return self.slurm.run("scontrol", "show", "job", job or self.job())
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +109,39 @@ def test_a_requeued_run_of_two_nodes_goes_on_with_the_same_losses(
     assert "Restarts=1" in training.shown(), "it went on in the same job"
     assert f"goes on from step {left}" in training.log()
     assert training.losses() == undisturbed.losses()
+
+
+def test_a_node_that_hangs_ends_the_job_within_the_set_time(
+    undisturbed: Training, tmp_path: Path, slurm: Slurm
+) -> None:
+    training = Training(tmp_path, slurm)
+    limit = 15.0
+    limits = {"step_timeout_seconds": limit, "start_timeout_seconds": 90.0}
+    launcher = training.start(seconds=0.5, run=limits)
+    wait_for(lambda: len(training.losses()) >= 3, 200, "the third step")
+    first = training.job()
+    stopped = time.monotonic()
+    _process(first, number=1).suspend()
+    mine = ("squeue", "-h", "-j", first)
+    wait_for(lambda: not slurm.run(*mine, check=False), 120, "the job's end")
+    # The step's time, the time that srun leaves the other process, and Slurm's KillWait.
+    assert time.monotonic() - stopped < limit + TOGETHER_SECONDS + 10 + 20
+    training.finish(launcher)
+    assert "hangs: step" in training.log() and "leaving with exit code 75" in training.log()
+    assert "JobState=FAILED" in training.shown(first) and len(training.jobs()) >= 2
+    assert "goes on from step" in training.log()
+    assert training.losses() == undisturbed.losses()
+
+
+def _process(job: str, number: int) -> psutil.Process:
+    """The process of a job that trains on its node of this number."""
+    wanted = {"SLURM_JOB_ID": job, "SLURM_PROCID": str(number)}
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            environment = process.environ()
+            if wanted.items() <= environment.items() and "submitit" in str(process.cmdline()):
+                return process
+    raise AssertionError(f"no process {number} of job {job}")
 
 
 def test_no_number_on_one_of_two_nodes_stops_the_run(tmp_path: Path, slurm: Slurm) -> None:

@@ -4,111 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
-import signal
 import subprocess
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-import yaml
 
-from hearth.benchmark import experiment_benchmark
-from hearth.core.settings import Settings, load_settings
 from hearth.launch.names import experiment_key
-from hearth.launch.status import status
 from hearth.launch.usage import usage
-from tests.cluster.slurm import Slurm, wait_for
-from tests.workflow.conftest import BIN, CONFIG, ROOT, TASK
+from tests.cluster.slurm import wait_for
+from tests.cluster.small_workflow import Workflow
+from tests.workflow.conftest import BIN, ROOT, TASK
 
 # One worker runs all of these: they share an experiment.
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("workflow")]
-
-STEPS = 40
-
-
-@dataclass
-class Workflow:
-    """The smallest experiment on the cluster.
-
-    Attributes:
-        folder: where Snakemake runs.
-        slurm: the cluster.
-        seen: (stage, name) -> the largest numbers of running and queued jobs that `hearth status`
-            would have shown while the whole workflow ran.
-    """
-
-    folder: Path
-    slurm: Slurm
-    seen: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
-
-    @property
-    def results(self) -> Path:
-        return self.folder / "results" / "small"
-
-    def command(self, *arguments: str, profile: str = str(ROOT / "profiles/slurm")) -> list[str]:
-        return [
-            str(BIN / "snakemake"), "--snakefile", str(ROOT / "Snakefile"),
-            "--directory", str(self.folder), "--configfile", str(self.folder / "config.yaml"),
-            "--profile", profile, *arguments,
-            # The tests look at the accounting more often than a site would like.
-            "--slurm-init-seconds-before-status-checks", "3", "--seconds-between-status-checks",
-            "3", "--max-status-checks-per-second", "2", "--latency-wait", "10",
-            "--set-threads", "demonstrations=2", "prepare=2", "train=1", "evaluate=1",
-            "--config", f"set=results={self.folder / 'results'}",
-        ]  # fmt: skip
-
-    def snakemake(self, *arguments: str, **options: str) -> subprocess.CompletedProcess[str]:
-        command = self.command(*arguments, **options)
-        return subprocess.run(
-            command, cwd=self.folder, capture_output=True, text=True, timeout=1500, check=False
-        )
-
-    def settings(self) -> Settings:
-        return load_settings(self.folder / "config.yaml", [f"results={self.folder / 'results'}"])
-
-    def watch(self) -> None:
-        """Look at the experiment as `hearth status` does."""
-        settings = self.settings()
-        for line in status(settings, experiment_benchmark(settings), [TASK]):
-            most = self.seen.get((line.stage, line.name), (0, 0))
-            self.seen[line.stage, line.name] = (
-                max(most[0], line.running), max(most[1], line.queued)
-            )  # fmt: skip
-
-    def scores(self) -> dict[str, bytes]:
-        """The files that say how well the policies did."""
-        paths = [self.results / "leaderboard/leaderboard.csv"]
-        paths += self.results.glob(f"evaluation/*/{TASK}.json")
-        return {str(path): path.read_bytes() for path in paths}
-
-    def hearth(self, *arguments: str) -> list[str]:
-        settings = [f"results={self.folder / 'results'}", f"runs.main.steps={STEPS}"]
-        settings += ["runs.main.checkpoint_every=10", "runs.main.log_every=1"]
-        overrides = [word for setting in settings for word in ("--set", setting)]
-        config = str(self.folder / "config.yaml")
-        return [str(BIN / "hearth"), *arguments, "--config", config, *overrides]
-
-    def losses(self) -> dict[int, float]:
-        lines = (self.results / "runs/main/metrics.jsonl").read_text().splitlines()
-        return {line["step"]: line["total"] for line in map(json.loads, lines)}
-
-
-@pytest.fixture(scope="module")
-def workflow(tmp_path_factory: pytest.TempPathFactory, slurm: Slurm) -> Workflow:
-    made = Workflow(tmp_path_factory.mktemp("workflow"), slurm)
-    (made.folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
-    log = made.folder / "snakemake.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(made.command(), cwd=made.folder, stdout=output, stderr=output)
-    deadline = time.monotonic() + 1500
-    while process.poll() is None and time.monotonic() < deadline:
-        made.watch()
-        time.sleep(1.0)
-    assert process.returncode == 0, log.read_text()[-8000:]
-    return made
 
 
 @pytest.mark.timeout(1500)
@@ -170,29 +79,6 @@ def test_a_second_run_with_the_installed_profile_has_nothing_to_do(
     subprocess.run(["make", "-C", str(ROOT), "install-profile"], check=True, capture_output=True)
     again = workflow.snakemake("--dry-run", profile="slurm")
     assert "Nothing to be done" in again.stdout + again.stderr
-
-
-@pytest.mark.timeout(1500)
-def test_snakemake_killed_at_random_moments_changes_no_score(workflow: Workflow) -> None:
-    undisturbed = workflow.scores()
-    for name in ("evaluation", "leaderboard"):
-        shutil.rmtree(workflow.results / name)
-    moments = random.Random(3)
-    for _ in range(5):
-        process = subprocess.Popen(
-            workflow.command(), cwd=workflow.folder,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            process.wait(moments.uniform(3, 20))
-        except subprocess.TimeoutExpired:
-            os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        unlocked = workflow.snakemake("--unlock")
-        assert unlocked.returncode == 0, unlocked.stderr
-    done = workflow.snakemake()
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]
-    assert workflow.scores() == undisturbed
 
 
 @pytest.mark.timeout(900)

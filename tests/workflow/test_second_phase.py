@@ -1,9 +1,11 @@
-"""The second phase in the workflow: what follows from which scores, by dry runs."""
+"""The second phase in the workflow: what follows from which scores, and one run of it all."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -11,11 +13,11 @@ import pytest
 import yaml
 
 from hearth.cli import main
-from hearth.core.files import write_json
+from hearth.core.files import read_json, write_json
 from hearth.core.finetuning import VALIDATION
 from hearth.core.results import Results
 from hearth.core.settings import load_settings
-from tests.workflow.conftest import CONFIG, Workflow
+from tests.workflow.conftest import CONFIG, TASK, Workflow
 
 pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("workflow")]
 
@@ -77,3 +79,36 @@ def test_groups_and_their_runs_follow_from_the_scores(first_phase: Workflow) -> 
     played = dict(re.findall(r"input: \S*/runs/([^/]+)/finished.json\n\s*output: (\S+)", text))
     assert played["main-best"].endswith(f"evaluation/second/{RADIO}.json")
     assert len(re.findall(r"rule evaluate:", text)) == 3
+
+
+def test_the_second_phase_runs_to_its_leaderboard(finished: Workflow, tmp_path: Path) -> None:
+    workflow = Workflow(tmp_path)
+    others = shutil.ignore_patterns("evaluation", "leaderboard", "logs", "untrained")
+    shutil.copytree(finished.results, workflow.results, ignore=others)
+    play = {"instances": 1, "image_size": 32, "workers": 1}
+    runs = {"main": CONFIG["runs"]["main"]}
+    phases = {"finetuning": {"run": {"steps": 3}, "validation": play}, "runs": runs}
+    second = {"second": {"policy": "finetuned", **play}}
+    values = {**CONFIG, **phases, "evaluations": second, "report": {"bootstrap_samples": 200}}
+    workflow.config.write_text(yaml.safe_dump(values))
+    first = (workflow.results / "runs/main/finished.json").read_bytes()
+
+    done = workflow.run()
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]
+    assert read_json(workflow.results / "groups.json")["groups"] == {"bad": [TASK]}
+    assert sorted(path.name for path in (workflow.results / "runs").iterdir()) == [
+        "main", "main-bad"
+    ]  # fmt: skip
+    assert (workflow.results / "runs/main/finished.json").read_bytes() == first, "not trained again"
+    tuned = read_json(workflow.results / "runs/main-bad/finished.json")
+    provenance = read_json(workflow.results / "runs/main-bad/policy/provenance.json")
+    assert provenance["initial_weights"]["hash"] == json.loads(first)["bundle_hash"]
+    validation, played = (
+        read_json(workflow.results / f"evaluation/{name}/{TASK}.json")
+        for name in (VALIDATION, "second")
+    )
+    assert played["complete"] and played["policy_hash"] == tuned["bundle_hash"]
+    assert validation["split"] == "validation" and played["split"] != "validation"
+    board = (workflow.results / "leaderboard/leaderboard.csv").read_text()
+    assert ",second,main-bad," in board and VALIDATION not in board
+    assert workflow.planned() == set()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+from importlib import metadata
 
 import pytest
 import yaml
 
+from hearth.core.settings import load_settings
 from tests.workflow.conftest import ROOT, TASK, Workflow
 
 pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("workflow")]
@@ -24,6 +27,33 @@ def test_leaderboard_is_complete(finished: Workflow) -> None:
     assert merged["success_rate"] == 1.0
     videos = list((finished.results / "evaluation").rglob("*.mp4"))
     assert len(videos) == 2
+
+
+def test_every_episode_says_where_it_comes_from(finished: Workflow) -> None:
+    commit = subprocess.run(
+        ["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    settings = load_settings(finished.config, [f"results={finished.folder / 'results'}"])
+    trained = json.loads((finished.results / "runs/main/finished.json").read_text())
+    for evaluation in ("trained", "expert"):
+        folder = finished.results / "evaluation" / evaluation
+        merged = json.loads((folder / f"{TASK}.json").read_text())
+        (path,) = (folder / "episodes").glob("*.json")
+        found = json.loads(path.read_text())["provenance"]
+        assert found["git_commit"] == (commit or None)
+        assert found["hearth_version"] == metadata.version("hearth")
+        assert found["simulator_version"] == f"mujoco {metadata.version('mujoco')}"
+        assert found["seed"] == settings.seed and found["attempts"] == 1
+        assert found["config_hash"] == merged["config_hash"]
+        assert found["policy_hash"] == merged["policy_hash"]
+        assert found["host"] and found["start_time"] <= found["end_time"]
+    found = json.loads(
+        next(finished.results.glob("evaluation/trained/episodes/*.json")).read_text()
+    )
+    provenance = found["provenance"]
+    assert provenance["policy"] == "main" and provenance["policy_hash"] == trained["bundle_hash"]
+    assert provenance["statistics_hash"] == trained["statistics_hash"]
+    assert provenance["device"].startswith("cpu:")
 
 
 def test_second_run_has_nothing_to_do(finished: Workflow) -> None:

@@ -1,4 +1,4 @@
-"""``hearth cluster check`` and ``hearth cluster usage``."""
+"""``hearth cluster check``, ``hearth cluster usage`` and ``hearth cluster clear``."""
 
 from __future__ import annotations
 
@@ -27,6 +27,12 @@ def _add_cluster(subparsers: Any) -> None:
         "--since", default="now-7days", metavar="TIME",
         help="of jobs that ran since then, as sacct reads it (default: now-7days)",
     )  # fmt: skip
+    add_command(
+        actions,
+        "clear",
+        "cancel short jobs whose Snakemake was killed (make unlock does it)",
+        _clear,
+    )
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -74,6 +80,15 @@ def _usage(options: argparse.Namespace) -> int:
     for line in lines(usage(settings, options.since)):
         table.add_row(*line)
     Console(width=None if sys.stdout.isatty() else 200).print(table)
+    return 0
+
+
+def _clear(options: argparse.Namespace) -> int:
+    from hearth.launch.leftovers import cancel_leftovers
+
+    settings, _ = settings_of(options)
+    for job in cancel_leftovers(settings):
+        print(f"cancelled job {job.id} ({job.comment}), which a killed Snakemake left")
     return 0
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from hearth.commands.options import add_command, add_workers, settings_of, tasks_of
 from hearth.core.errors import DataError
+from hearth.core.locks import alone
+from hearth.core.results import Results
 from hearth.core.selection import select_tasks
 
 
@@ -24,12 +26,14 @@ def _demos(options: argparse.Namespace) -> int:
     from hearth.commands.recording import record_task, write_dataset_index
 
     settings, benchmark = settings_of(options)
-    tasks = tasks_of(options, settings, benchmark)
+    results = Results.of(settings)
     if not options.index:
-        for task in tasks:
-            record_task(settings, benchmark, task, workers=options.workers)
+        for task in tasks_of(options, settings, benchmark):
+            with alone(results.lock("demonstrations", task), f"recording {task}"):
+                record_task(settings, benchmark, task, workers=options.workers)
     if options.index or options.task is None:
-        write_dataset_index(settings, benchmark)
+        with alone(results.lock("demonstrations"), "writing the data set's index"):
+            write_dataset_index(settings, benchmark)
     return 0
 
 

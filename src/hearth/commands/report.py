@@ -18,6 +18,7 @@ def _add_report(subparsers: Any) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
+    from hearth.core.locks import alone
     from hearth.core.results import Results
     from hearth.core.selection import select_tasks
     from hearth.evaluation.merge import ensure_merged
@@ -38,7 +39,8 @@ def _report(options: argparse.Namespace) -> int:
     if options.show:
         leaderboard = build_leaderboard(*arguments)
     else:
-        leaderboard = write_leaderboard(*arguments, ablations=settings.ablations)
+        with alone(results.lock("leaderboard"), "writing the leaderboard"):
+            leaderboard = write_leaderboard(*arguments, ablations=settings.ablations)
     print_table(leaderboard)
     print(f"page: {results.leaderboard / 'index.html'}")
     leaderboard.check_complete(settings.report)

@@ -31,6 +31,7 @@ def _add_statistics(subparsers: Any) -> None:
 
 def _statistics(options: argparse.Namespace) -> int:
     from hearth.core.errors import SettingsError
+    from hearth.core.locks import alone
     from hearth.core.selection import select_tasks
     from hearth.data.statistics import bring_up_to_date, counts_of, pool_tasks
 
@@ -42,13 +43,16 @@ def _statistics(options: argparse.Namespace) -> int:
         )
     if options.task is not None:
         task = benchmark.task(options.task).name
-        print(_line(counts_of(bring_up_to_date(settings, task))))
+        with alone(results.lock("statistics", task), f"measuring {task}"):
+            counts = counts_of(bring_up_to_date(settings, task))
+        print(_line(counts))
         return 0
     tasks = select_tasks(settings, benchmark.task_names)
-    pooled = pool_tasks(settings, tasks, options.workers, options.run)
-    _write_figures(results, benchmark, pooled)
-    # Last: whoever finds this file finds all of it.
-    pooled.statistics.save(results.statistics)
+    with alone(results.lock("statistics"), "making the statistics"):
+        pooled = pool_tasks(settings, tasks, options.workers, options.run)
+        _write_figures(results, benchmark, pooled)
+        # Last: whoever finds this file finds all of it.
+        pooled.statistics.save(results.statistics)
     for counts in pooled.counts:
         print(_line(counts))
     short = sum(counts.short for counts in pooled.counts)

@@ -20,6 +20,7 @@ def _add_tokenizer(subparsers: Any) -> None:
 
 def _tokenizer(options: argparse.Namespace) -> int:
     from hearth.core.files import write_json
+    from hearth.core.locks import alone
     from hearth.core.selection import select_tasks
     from hearth.core.statistics import Statistics
     from hearth.data.tokenizer import train_tokenizer
@@ -30,13 +31,15 @@ def _tokenizer(options: argparse.Namespace) -> int:
     tasks = select_tasks(settings, benchmark.task_names)
     results = own_results(options, settings)
     statistics = Statistics.load(results.statistics)
-    tokenizer, report = train_tokenizer(settings, tasks, statistics)
-    folder, limit = results.tokenizer.parent, tokenizer.maximum_tokens
-    write_figure(folder / "figures", "tokens", draw_tokens(report.lengths, limit, report.errors))
-    summary = report.summary()
-    write_json(folder / "report.json", summary)
-    # Last: whoever finds this file finds all of it.
-    tokenizer.save(results.tokenizer)
+    with alone(results.lock("tokenizer"), "training the tokenizer"):
+        tokenizer, report = train_tokenizer(settings, tasks, statistics)
+        folder, limit = results.tokenizer.parent, tokenizer.maximum_tokens
+        drawing = draw_tokens(report.lengths, limit, report.errors)
+        write_figure(folder / "figures", "tokens", drawing)
+        summary = report.summary()
+        write_json(folder / "report.json", summary)
+        # Last: whoever finds this file finds all of it.
+        tokenizer.save(results.tokenizer)
     for name, errors in report.errors.items():
         error = float((errors**2).mean() ** 0.5)
         print(f"{name.replace('_', ' ')}: root mean square error {error:.4f}")

@@ -173,7 +173,11 @@ class Results:
         """The last answer of the cluster's queue, shared by all launchers of the experiment."""
         return self.root / "jobs" / "queue.json"
 
-    # --- logs, and what a host compiled ---
+    # --- locks, logs, and what a host compiled ---
+    def lock(self, *parts: str) -> Path:
+        """Held by the one process that does a piece of work."""
+        return self.root / "locks" / "-".join(parts)
+
     def compiled(self, host: str) -> Path:
         """JAX's compiled programs: other hosts may lack this one's processor features."""
         return self.root / "compiled" / host

@@ -7,9 +7,7 @@ where it stopped; the parts are then joined in one atomic step, and the marker i
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import multiprocessing
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -23,6 +21,7 @@ from hearth.benchmark import experiment_benchmark
 from hearth.core.errors import DataError
 from hearth.core.files import hash_json, read_json, write_json
 from hearth.core.lifetime import end_pool_worker_with_parent
+from hearth.core.locks import alone
 from hearth.core.progress import progress
 from hearth.core.results import Results
 from hearth.core.seeds import generator
@@ -43,6 +42,8 @@ _SECONDS_PER_WORKER = 6.0
 def prepare_task(settings: Settings, task: str, workers: int = 1) -> dict[str, Any]:
     """Prepare all episodes of `task`; finished work is kept, also after a kill or a cut-off file.
 
+    While another process prepares the same task this one waits, and then finds it done.
+
     Args:
         workers: processes side by side at most; 1 works in this process, and so does a task that
             is too small to repay their start.
@@ -53,7 +54,7 @@ def prepare_task(settings: Settings, task: str, workers: int = 1) -> dict[str, A
 
     Raises:
         DataError: no such task in the data set, more bad episodes than `data.allowed_bad_fraction`,
-            too little disk, or another process prepares the same task.
+            or too little disk.
     """
     results = Results.of(settings)
     benchmark = experiment_benchmark(settings)
@@ -68,7 +69,8 @@ def prepare_task(settings: Settings, task: str, workers: int = 1) -> dict[str, A
         [fingerprints, settings.seed, settings.data.validation_fraction,
          settings.data.allowed_bad_fraction]
     )  # fmt: skip
-    with _lock(parts):
+    with alone(results.lock("prepare", task), f"preparing {task}"):
+        parts.mkdir(parents=True, exist_ok=True)
         marker = _finished(marker_path, target, fingerprint)
         if marker is None:
             marker_path.unlink(missing_ok=True)
@@ -87,23 +89,6 @@ def prepare_task(settings: Settings, task: str, workers: int = 1) -> dict[str, A
         bad = [BadEpisode(**item) for item in marker["quarantine"]]
         print(describe(task, len(due), bad), file=sys.stderr)
     return marker
-
-
-@contextlib.contextmanager
-def _lock(parts: Path) -> Iterator[None]:
-    """Hold the folder of parts; the kernel lets go when the process ends, however it ends."""
-    parts.mkdir(parents=True, exist_ok=True)
-    handle = os.open(parts, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise DataError(
-                f"another process is preparing this task (it holds {parts}): wait for it"
-            ) from error
-        yield
-    finally:
-        os.close(handle)
 
 
 def _finished(marker_path: Path, target: Path, fingerprint: str) -> dict[str, Any] | None:

@@ -26,6 +26,8 @@ from hearth.launch.queue import Queue, QueuedJob, accounting, command
 
 Work = Callable[[], Any]
 SIGNAL_SECONDS = 90  # ahead of the time limit: enough to write a large checkpoint
+# Processes of one job end together. One that hangs would hold the nodes until the time limit.
+TOGETHER_SECONDS = 30
 
 
 class Executor(Protocol):
@@ -78,6 +80,8 @@ def sbatch_parameters(name: str, resources: JobResources, nice: int = 0) -> dict
         "srun_args": [f"--cpus-per-task={resources.cpus}", "--open-mode=append"],
         "additional_parameters": extra,
     }
+    if resources.nodes > 1:
+        parameters["srun_args"].append(f"--wait={TOGETHER_SECONDS}")
     for key in ("partition", "account", "qos", "constraint", "gres"):
         if getattr(resources, key) is not None:
             parameters[key] = getattr(resources, key)

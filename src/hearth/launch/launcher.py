@@ -8,7 +8,6 @@ any other end of the launcher leaves them running, to be adopted by the next one
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 
 from hearth.core.errors import LaunchError
 from hearth.core.launching import JobResources, LauncherSettings
+from hearth.core.locks import alone
 from hearth.core.results import Results
 from hearth.core.settings import Settings
 from hearth.launch.executors import Executor, Slurm, clean, log_of, outcome_of, work_of
@@ -240,13 +240,7 @@ class Launcher:
     @contextlib.contextmanager
     def _only_one(self) -> Iterator[None]:
         """One launcher per unit; a second one waits."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "launcher.lock").open("w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self._say("another launcher is at it; waiting for it to end")
-                fcntl.flock(handle, fcntl.LOCK_EX)
+        with alone(self.folder / "launcher.lock", "at it", self._say):
             yield
 
 

@@ -86,6 +86,15 @@ def parse_queue(text: str) -> list[QueuedJob]:
     ]
 
 
+def squeue() -> list[QueuedJob]:
+    """All jobs of the user that have not ended, asked for now.
+
+    Raises:
+        LaunchError: the cluster does not answer.
+    """
+    return parse_queue(command(["squeue", "--me", "-r", "-h", "-o", _FIELDS]))
+
+
 class Queue:
     """The user's jobs in the cluster, from a file that all launchers share.
 
@@ -114,7 +123,7 @@ class Queue:
             if cached is not None and oldest < cached["asked"] <= time.time():
                 return [QueuedJob(**job) for job in cached["jobs"]]
             asked = time.time()
-            jobs = parse_queue(command(["squeue", "--me", "-r", "-h", "-o", _FIELDS]))
+            jobs = squeue()
             write_json(self.path, {"asked": asked, "jobs": [asdict(job) for job in jobs]})
         return jobs
 

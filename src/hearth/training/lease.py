@@ -12,7 +12,9 @@ from pathlib import Path
 from hearth.core import claims
 from hearth.core.errors import TrainingError
 
-_LOOK_SECONDS = 5.0
+_LOOK_SECONDS = 2.0
+# A trainer whose Snakemake was killed writes a checkpoint before it leaves: the next one waits.
+_LEAVING_SECONDS = 60.0
 
 
 @contextlib.contextmanager
@@ -26,15 +28,21 @@ def lease(folder: Path) -> Iterator[None]:
         TrainingError: another process writes there; the message names it.
     """
     path = folder / "writer.json"
-    patience = 2 * claims.SILENCE_SECONDS if "SLURM_JOB_ID" in os.environ else 0.0
-    deadline = time.monotonic() + patience
+    patience = 2 * claims.SILENCE_SECONDS if "SLURM_JOB_ID" in os.environ else _LEAVING_SECONDS
+    deadline, told = time.monotonic() + patience, False
     while (holder := claims.take(path)) is not None:
         if time.monotonic() >= deadline:
             raise TrainingError(
                 f"{folder} is being written by process {holder['pid']} on {holder['host']}; "
                 "wait for it, stop it, or choose another run name"
             )
-        print(f"waiting for process {holder['pid']} on {holder['host']}", file=sys.stderr)
+        if not told:
+            print(
+                f"{folder} is being written by process {holder['pid']} on {holder['host']}; "
+                f"waiting up to {patience:g} s for it to leave",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
+            told = True
         time.sleep(_LOOK_SECONDS)
     with claims.heartbeat() as beat:
         beat.add(path)

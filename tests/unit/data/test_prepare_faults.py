@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,10 @@ from prepare_setup import RADIO, TRASH, Maker, change, count_episodes, dataset_o
 
 from hearth.benchmark import Benchmark
 from hearth.cli import main
+from hearth.core import locks
 from hearth.core.errors import DataError
 from hearth.core.results import Results
 from hearth.core.settings import Settings
-from hearth.data import prepare
 from hearth.data.estimate import estimate
 from hearth.data.lerobot.video import encode_video
 from hearth.data.prepare import prepare_task
@@ -211,12 +212,24 @@ def test_held_out_episodes_are_seeded(make_dataset: Maker) -> None:
     assert held_out() == first
 
 
-def test_a_second_process_is_refused(make_dataset: Maker) -> None:
+def test_a_second_process_waits_and_finds_the_work_done(
+    make_dataset: Maker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(locks, "LOOK_SECONDS", 0.02)
     settings = make_dataset({RADIO: [10]})
-    parts = Results.of(settings).episodes(RADIO).parent / f".{RADIO}.parts"
-    with prepare._lock(parts), pytest.raises(DataError, match="another process is preparing"):
-        prepare_task(settings, RADIO)
-    assert prepare_task(settings, RADIO)["episodes"] == 1
+    found: list[dict[str, Any]] = []
+    second = threading.Thread(target=lambda: found.append(prepare_task(settings, RADIO)))
+    lock = Results.of(settings).lock("prepare", RADIO)
+    done = count_episodes(monkeypatch)
+    with locks.alone(lock, "preparing"):
+        second.start()
+        said = ""
+        while f"is preparing {RADIO} already; waiting for it to end" not in said:
+            said += capsys.readouterr().err
+        assert done == [] and not Results.of(settings).prepared(RADIO).exists()
+    second.join(60)
+    assert [marker["episodes"] for marker in found] == [1]
+    assert prepare_task(settings, RADIO) == found[0] and len(done) == 1
 
 
 def test_room_for_all_tasks_is_checked_before_the_first(

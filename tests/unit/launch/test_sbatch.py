@@ -31,7 +31,11 @@ EVALUATE = JobResources(
 
 @pytest.mark.parametrize(
     ("name", "resources", "nice", "jobs"),
-    [("train", TRAIN, 0, None), ("evaluate", EVALUATE, 9500, 8)],
+    [
+        ("train", TRAIN, 0, None),
+        ("two-nodes", TRAIN.model_copy(update={"nodes": 2}), 0, None),
+        ("evaluate", EVALUATE, 9500, 8),
+    ],
 )
 def test_batch_scripts_are_the_recorded_ones(
     name: str, resources: JobResources, nice: int, jobs: int | None

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -10,6 +12,12 @@ import pytest
 
 from hearth.core.errors import TrainingError
 from hearth.training.lease import lease
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hearth.training.lease._LEAVING_SECONDS", 0.0)
+    monkeypatch.setattr("hearth.training.lease._LOOK_SECONDS", 0.02)
 
 
 def write(folder: Path, **values: object) -> Path:
@@ -29,6 +37,18 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
     assert not (tmp_path / "writer.json").exists()
     with lease(tmp_path):
         pass
+
+
+def test_a_writer_that_is_leaving_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("hearth.training.lease._LEAVING_SECONDS", 30.0)
+    with contextlib.ExitStack() as first:
+        first.enter_context(lease(tmp_path))
+        threading.Timer(0.3, first.pop_all().close).start()
+        with lease(tmp_path):
+            said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "waiting up to 30 s for it to leave" in said
 
 
 def test_a_dead_process_is_succeeded(tmp_path: Path) -> None:

@@ -192,13 +192,20 @@ def test_discard_and_unprotected_runs_start_afresh(finished: Path) -> None:
     assert marker(finished)["bundle_hash"] == before
 
 
-def test_divergence_names_step_and_batch_and_keeps_the_checkpoint(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("key", "factor", "said"),
+    [("state", np.nan, "total = nan,"), ("actions", 1e4, r"total = \S+ \(maximum_loss 1000\)")],
+)
+def test_divergence_names_step_and_batch_and_keeps_the_checkpoint(
+    tmp_path: Path, key: str, factor: float, said: str
+) -> None:
     def poisoned(start: int) -> Iterator[dict[str, Any]]:
         for index, batch in zip(range(start, 100), batches(start), strict=False):
-            yield {**batch, "state": batch["state"] * (np.nan if index == 4 else 1.0)}
+            yield {**batch, key: batch[key] * np.float32(factor if index == 4 else 1.0)}
 
     settings = make_settings(tmp_path, log_every=100)
-    with pytest.raises(TrainingError, match=r"diverged at step 5 \(batch 4\)"):
+    wanted = rf"diverged at step 5 \(batch 4\): {said}.*last good checkpoint is 3"
+    with pytest.raises(TrainingError, match=wanted):
         fit(make_job(settings, poisoned))
     results = Results.of(settings)
     assert [item.name for item in results.checkpoints("main").iterdir()] == ["3"]

@@ -52,7 +52,8 @@ def remember(settings: Settings, benchmark: Benchmark, evaluation: str, task: st
 
 
 def refuse_change(settings: Settings, benchmark: Benchmark, evaluation: str, task: str) -> None:
-    """
+    """Refuse settings that would replace the task's episodes.
+
     Raises:
         EvaluationError: the experiment is protected, and episodes were played with other settings;
             with every difference and the choices.

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from hearth.core.changes import differences
 from hearth.core.errors import BundleError, HearthError
 from hearth.core.files import hash_json, read_json, write_json
 from hearth.core.results import Results
@@ -24,7 +25,6 @@ from hearth.policy.network import NetworkDefinition, Parameters
 from hearth.training import processes
 from hearth.training.checkpoint import Checkpoints
 from hearth.training.fingerprint import (
-    differences,
     fingerprint,
     refuse_change,
     remember,

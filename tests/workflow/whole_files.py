@@ -13,10 +13,12 @@ from hearth.evaluation.video import is_whole
 
 
 def assert_whole(folder: Path) -> None:
-    """Every file below `folder` but hidden ones, logs and orbax's own is complete."""
+    """Every file below `folder` but hidden ones, locks, logs and orbax's own is complete."""
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
         if path.is_dir() or path.name.startswith(".") or {"checkpoints", "logs"} & set(parts):
+            continue
+        if path.suffix == ".lock":
             continue
         assert path.stat().st_size or path.suffix == ".jsonl", f"{path} is empty"
         if path.suffix == ".json":

@@ -176,7 +176,7 @@ class Results:
     # --- locks, logs, and what a host compiled ---
     def lock(self, *parts: str) -> Path:
         """Held by the one process that does a piece of work."""
-        return self.root / "locks" / "-".join(parts)
+        return self.root / "locks" / f"{'-'.join(parts)}.lock"
 
     def compiled(self, host: str) -> Path:
         """JAX's compiled programs: other hosts may lack this one's processor features."""

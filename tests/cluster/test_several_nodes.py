@@ -133,6 +133,27 @@ def test_a_node_that_hangs_ends_the_job_within_the_set_time(
     assert training.losses() == undisturbed.losses()
 
 
+def test_a_lost_node_ends_the_job_and_the_run_goes_on(
+    undisturbed: Training, tmp_path: Path, slurm: Slurm
+) -> None:
+    training = Training(tmp_path, slurm)
+    launcher = training.start(seconds=0.5)
+    wait_for(lambda: len(training.losses()) >= 3, 200, "the third step")
+    job = training.job()
+    node = ("scontrol", "update", "NodeName=n2")
+    slurm.run(*node, "State=DOWN", "Reason=power")
+    try:
+        state = ("squeue", "-h", "-j", job, "-o", "%T")
+        wait_for(lambda: slurm.run(*state).strip() == "PENDING", 60, "the job's end")
+    finally:
+        slurm.run(*node, "State=RESUME", check=False)  # it may have come back by itself
+    slurm.run("scontrol", "update", f"JobId={job}", "StartTime=now")
+    training.finish(launcher)
+    assert "Restarts=1" in training.shown(job), "the job was thrown off its nodes"
+    assert "goes on from step" in training.log()
+    assert training.losses() == undisturbed.losses()
+
+
 def _process(job: str, number: int) -> psutil.Process:
     """The process of a job that trains on its node of this number."""
     wanted = {"SLURM_JOB_ID": job, "SLURM_PROCID": str(number)}

@@ -25,6 +25,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.cluster.leftovers import PREFIX, clear_dead_clusters, own, processes_of
+
 PROGRAMS = ("munged", "mariadbd", "mariadb-install-db", "slurmdbd", "slurmctld", "slurmd", "sbatch")
 
 SLURM_CONF = """\
@@ -140,8 +142,10 @@ class Slurm:
     """The cluster. `environment` lets commands reach it."""
 
     def __init__(self) -> None:
+        clear_dead_clusters()
         # Paths of sockets are short: not below pytest's own folders.
-        self.folder = Path(tempfile.mkdtemp(prefix="hearth-slurm-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        self.owner = own(self.folder)
         names = ("controller", "accounting", "database", "node1", "node2")
         self.values = {
             **dict(zip(names, _free_ports(len(names)), strict=True)),
@@ -201,6 +205,7 @@ class Slurm:
                 with contextlib.suppress(psutil.Error):
                     process.send_signal(number)
         shutil.rmtree(self.folder, ignore_errors=True)
+        self.owner.close()
 
     def run(self, *command: str, check: bool = True) -> str:
         """Run a command of Slurm and return its output."""
@@ -284,12 +289,10 @@ class Slurm:
         return states == ["idle", "idle"]
 
     def _jobs(self) -> list[psutil.Process]:
-        """What this cluster's jobs left running."""
+        """What this cluster's jobs left running, and Slurm's own processes beside them."""
         found = []
-        for process in psutil.process_iter():
+        for process in processes_of(self.folder):
             with contextlib.suppress(psutil.Error):
-                environment = process.environ()
-                ours = environment.get("SLURM_CONF") == self.environment["SLURM_CONF"]
-                if ours and "SLURM_JOB_ID" in environment:
+                if process.name() == "slurmstepd" or "SLURM_JOB_ID" in process.environ():
                     found.append(process)
         return found

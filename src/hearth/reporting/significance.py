@@ -16,6 +16,7 @@ from scipy import special
 POWER = 0.8  # chance that a comparison of the proposed size would tell a difference like this
 _SMALLEST_EFFECT = 0.005  # in standard deviations; below, no practical number of episodes is enough
 _LARGEST_EFFECT = 2.0  # beyond, five instances are enough
+_FAR = 4.0  # standard errors
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -97,7 +98,8 @@ def _instances_needed(effect: float, level: float) -> int:
     """Fewest instances with which a t-test finds a mean of `effect` standard deviations.
 
     From the normal approximation a step at a time. (The solver of statsmodels, the oracle of the
-    tests, finds the same number some forty times slower, after two seconds of imports.)
+    tests, finds the same number some forty times slower, after two seconds of imports, and too
+    small a one at strict levels.)
     """
     wanted = float(special.ndtri(1.0 - level / 2.0) + special.ndtri(POWER))
     needed = max(2, math.ceil((wanted / effect) ** 2))
@@ -114,7 +116,9 @@ def _power(instances: int, effect: float, level: float) -> float:
     critical = float(special.stdtrit(freedom, 1.0 - level / 2.0))
     shift = effect * math.sqrt(instances)
     above = 1.0 - float(special.nctdtr(freedom, shift, critical))
-    return above + float(special.nctdtr(freedom, shift, -critical))
+    # Far from zero the other tail is below 1e-7, and scipy gives no number for it.
+    below = float(special.nctdtr(freedom, shift, -critical)) if shift < _FAR else 0.0
+    return above + below
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
@@ -78,6 +79,22 @@ def test_instances_to_settle_is_that_of_statsmodels(effect, level):
     solved = TTestPower().solve_power(effect_size=effect, alpha=level, power=0.8)
     needed = math.ceil(float(np.asarray(solved).item()))
     assert instances_to_settle([values(effect, 1.0, 4)], 0.5, level) == max(1, needed - 4)
+
+
+@pytest.mark.parametrize("comparisons", [1, 45, 1000])
+@pytest.mark.parametrize("effect", [0.005, 0.021, 0.05, 0.18, 0.5, 0.97, 2.0])
+def test_instances_to_settle_have_the_power_at_strict_levels(effect, comparisons):
+    found = instances_to_settle([values(effect, 1.0, 4)], 0.5, 0.05, comparisons)
+    assert found is not None and found >= 1
+
+    def power(count):
+        critical = stats.t.ppf(1 - 0.05 / comparisons / 2, count - 1)
+        return stats.nct.sf(
+            critical, count - 1, effect * np.sqrt(count)
+        )  # the other tail: below 1e-5
+
+    assert power(found + 4) >= 0.8 - 1e-5
+    assert power(found + 3) < 0.8 or found == 1
 
 
 @pytest.mark.parametrize(

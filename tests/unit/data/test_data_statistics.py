@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from hearth.benchmark import experiment_benchmark, load_benchmark
+from hearth.benchmark import load_benchmark
 from hearth.cli import main
 from hearth.core.data_sections import StatisticsSettings
 from hearth.core.errors import DataError, StatisticsError
@@ -28,7 +28,6 @@ from hearth.data.statistics import (
     TaskStatistics,
     accumulate,
     bring_up_to_date,
-    check_source,
     compute_statistics,
     pool,
     pool_tasks,
@@ -364,22 +363,6 @@ def test_a_run_may_measure_otherwise(
     assert not results.statistics.exists()
     assert main([*command, "main"]) != 0
     assert "no statistics of its own" in capsys.readouterr().err
-
-
-def test_statistics_belong_to_the_prepared_episodes(make_dataset: Maker) -> None:
-    made = make_dataset({RADIO: [20, 30]})
-    runs = {"absolute": RunSettings(statistics={"delta_actions": False})}
-    config = made.model_copy(update={"runs": runs, "tasks": (RADIO,)})
-    prepare_task(config, RADIO)
-    benchmark = experiment_benchmark(config)
-    full = compute_statistics(config, (RADIO,))
-    check_source(full, config, benchmark)
-    own = pool_tasks(config, (RADIO,), run="absolute").statistics
-    check_source(own, config.for_run("absolute"), benchmark)
-    data = config.data.model_copy(update={"keep_every": 2})
-    prepare_task(config.model_copy(update={"data": data}), RADIO)
-    with pytest.raises(StatisticsError, match=rf"another data set.*{full.source_hash}"):
-        check_source(full, config, benchmark)
 
 
 def test_command_writes_statistics_figures_and_counts(

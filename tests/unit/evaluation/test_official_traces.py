@@ -19,6 +19,7 @@ from hearth.core.errors import DataError, ServingError
 from hearth.core.results import Results
 from hearth.core.traces import read_trace, trace_path
 from hearth.evaluation.merge import merge_and_write
+from hearth.evaluation.official_evaluator.traces import PredictionFolder
 from hearth.policy.record import PredictionRecord
 from hearth.serving.access import Keys
 from hearth.serving.server import serve
@@ -106,6 +107,17 @@ def test_the_relay_to_a_shared_server_is_told_too(tmp_path):
         server.kill()
     assert counts["finished"] == 4
     assert len({number_of(made, 301 + number) for number in range(4)}) == 4
+
+
+def test_a_line_that_was_cut_off_costs_the_trace_alone():
+    predictions = PredictionFolder()
+    folder = Path(predictions.next_server()[1])
+    (folder / "8000_1.jsonl").write_text('{"step": 0}\n{"step": 26, "act')
+    (folder / "8000_2.jsonl").write_text('{"step": 0}\n')
+    assert predictions.episode(8000, 0, 0) == []
+    assert predictions.episode(8000, 0, 1) == [{"step": 0}]
+    predictions.close()
+    assert not folder.exists()
 
 
 def test_predictions_of_evaluators_that_share_a_port_are_not_written(tmp_path):

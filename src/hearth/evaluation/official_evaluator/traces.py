@@ -47,7 +47,10 @@ class PredictionFolder:
             return []
         lines = played[place].read_text(encoding="utf-8").splitlines()
         played[place].write_text("")  # it keeps its place, and takes none on the disk
-        return [json.loads(line) for line in lines]
+        try:
+            return [json.loads(line) for line in lines]
+        except ValueError:  # cut off, as by a full disk: a trace may lack, its result may not
+            return []
 
     def close(self) -> None:
         """Remove what is there."""

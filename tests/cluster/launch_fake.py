@@ -16,6 +16,8 @@ from hearth.core.results import Results
 from hearth.launch.launcher import launch
 from hearth.launch.units import EvaluationUnit
 
+HASH = "0123456789abcdef"
+
 
 def main() -> int:
     # A shell that starts the tests in the background has switched Ctrl-C off.
@@ -24,9 +26,8 @@ def main() -> int:
     launcher = LauncherSettings.model_validate(values.pop("launcher"))
     settings = make_settings(Path(sys.argv[1]), **values)
     settings = settings.model_copy(update={"launcher": launcher})
-    bundle = Results.of(settings).bundle("main")
-    if not bundle.exists():
-        write_json(bundle / "provenance.json", {"hash": "0123456789abcdef"})
+    # Whoever else does so at this moment writes the same file, which appears at once.
+    write_json(Results.of(settings).bundle("main") / "provenance.json", {"hash": HASH})
     try:
         launch(EvaluationUnit(settings, "trained", TASK, BACKENDS), settings)
     except HearthError as error:

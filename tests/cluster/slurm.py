@@ -29,6 +29,8 @@ from tests.cluster.leftovers import PREFIX, clear_dead_clusters, own, processes_
 
 PROGRAMS = ("munged", "mariadbd", "mariadb-install-db", "slurmdbd", "slurmctld", "slurmd", "sbatch")
 
+_CREDENTIAL_SECONDS = 2.0
+
 SLURM_CONF = """\
 ClusterName=hearth
 SlurmctldHost={host}(127.0.0.1)
@@ -215,6 +217,20 @@ class Slurm:
         )  # fmt: skip
         assert not check or done.returncode == 0, f"{command}: {done.stderr}"
         return done.stdout
+
+    def wait_requeued(self, job: str) -> None:
+        """Wait until `job` has ended and queues again."""
+        state = ("squeue", "-h", "-j", job, "-o", "%T")
+        wait_for(lambda: self.run(*state).strip() == "PENDING", 120, f"the requeueing of {job}")
+
+    def hurry(self, job: str) -> None:
+        """Let a requeued job begin soon: Slurm would leave it for two minutes.
+
+        It does so for a reason: a node ends a job whose credential is as old as the second in
+        which that node ended it before.
+        """
+        time.sleep(_CREDENTIAL_SECONDS)
+        self.run("scontrol", "update", f"JobId={job}", "StartTime=now")
 
     def logs(self) -> str:
         """The ends of all logs, for a failed start."""

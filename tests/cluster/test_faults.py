@@ -36,12 +36,6 @@ def complete(merged: dict[str, Any]) -> bool:
     return merged["complete"] and len(merged["episodes"]) == EPISODES
 
 
-def hurry(experiment: Experiment, job: str) -> None:
-    """Slurm lets a requeued job wait for two minutes; this one need not."""
-    wait_for(lambda: job in experiment.jobs("PENDING"), 90, "the requeueing")
-    experiment.slurm.run("scontrol", "update", f"JobId={job}", "StartTime=now")
-
-
 def at_work(experiment: Experiment, values: dict[str, Any]) -> tuple[subprocess.Popen[str], str]:
     """A launcher, and its one job that has played an episode."""
     launcher = experiment.start(**values)
@@ -59,7 +53,8 @@ def test_a_node_that_goes_down_under_a_shard_costs_one_episode(
     change = ("scontrol", "update", f"NodeName={node}")
     experiment.slurm.run(*change, "State=DOWN", "Reason=power")
     try:
-        hurry(experiment, job)
+        experiment.slurm.wait_requeued(job)
+        experiment.slurm.hurry(job)
         assert complete(experiment.finish(launcher))
     finally:
         # It may have come back by itself.
@@ -129,7 +124,8 @@ def test_a_shard_that_reaches_its_time_limit_goes_on(
     wait_for(forbidding.results, 120, "the first episode")
     (forbidden,) = set(experiment.jobs("RUNNING")) - {job}
 
-    hurry(experiment, job)
+    experiment.slurm.wait_requeued(job)
+    experiment.slurm.hurry(job)
     assert complete(experiment.finish(launcher))
     assert "Restarts=1" in experiment.slurm.run("scontrol", "show", "job", job)
     merged = forbidding.finish(next_launcher)

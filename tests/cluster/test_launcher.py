@@ -120,8 +120,7 @@ def test_a_requeued_shard_goes_on_in_the_same_job(
     experiment.slurm.run("scontrol", "requeue", job)
     wait_for(lambda: experiment.jobs("PENDING"), 60, "the requeueing")
     assert launcher.poll() is None, "the launcher waits for the job to run again"
-    # Slurm lets a requeued job wait for two minutes.
-    experiment.slurm.run("scontrol", "update", f"JobId={job}", "StartTime=now")
+    experiment.slurm.hurry(job)
     assert complete(experiment.finish(launcher))
     assert len(submissions(experiment)) == 1
     assert len(experiment.played()) <= EPISODES + 1 and before >= 1

@@ -36,12 +36,11 @@ def test_a_server_job_that_is_requeued_costs_no_episode(
     assert first is not None
     job = first["job"].split()[0]
     experiment.slurm.run("scontrol", "requeue", job)
-    state = ("squeue", "-h", "-j", job, "-o", "%T")
-    wait_for(lambda: experiment.slurm.run(*state).strip() == "PENDING", 60, "the requeueing")
-    experiment.slurm.run("scontrol", "update", f"JobId={job}", "StartTime=now")
+    experiment.slurm.wait_requeued(job)
+    experiment.slurm.hurry(job)
     wait_for(lambda: (served(experiment) or first) != first, 200, "the second start")
     second = served(experiment)
-    assert second is not None and second["job"].split()[0] == job
+    assert second is not None and second["job"].split()[0] == job, experiment.log()
     assert experiment.finish(launcher)["complete"]
     wait_for(lambda: not experiment.jobs(), 60, "the end of all jobs")
     assert served(experiment) is None, "the record goes with the server"

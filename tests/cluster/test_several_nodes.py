@@ -92,19 +92,26 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, slurm: Slurm) -> Train
     return training
 
 
+def at_third_step(
+    folder: Path, slurm: Slurm, **values: Any
+) -> tuple[Training, subprocess.Popen[str]]:
+    """A training of two nodes that has done three steps, and its launcher."""
+    training = Training(folder, slurm)
+    launcher = training.start(**values)
+    wait_for(lambda: len(training.losses()) >= 3, 200, "the third step")
+    return training, launcher
+
+
 def test_a_requeued_run_of_two_nodes_goes_on_with_the_same_losses(
     undisturbed: Training, tmp_path: Path, slurm: Slurm
 ) -> None:
-    training = Training(tmp_path, slurm)
-    launcher = training.start(seconds=1.0)
-    wait_for(lambda: len(training.losses()) >= 3, 200, "the third step")
+    training, launcher = at_third_step(tmp_path, slurm, seconds=1.0)
     job = training.job()
     slurm.run("scontrol", "requeue", job)
-    state = ("squeue", "-h", "-j", job, "-o", "%T")
-    wait_for(lambda: slurm.run(*state).strip() == "PENDING", 60, "the requeueing")
+    slurm.wait_requeued(job)
     left = training.checkpoints()[-1]
     assert 3 <= left < STEPS, "both processes wrote a checkpoint where they were"
-    slurm.run("scontrol", "update", f"JobId={job}", "StartTime=now")
+    slurm.hurry(job)
     training.finish(launcher)
     assert "Restarts=1" in training.shown(), "it went on in the same job"
     assert f"goes on from step {left}" in training.log()
@@ -114,11 +121,9 @@ def test_a_requeued_run_of_two_nodes_goes_on_with_the_same_losses(
 def test_a_node_that_hangs_ends_the_job_within_the_set_time(
     undisturbed: Training, tmp_path: Path, slurm: Slurm
 ) -> None:
-    training = Training(tmp_path, slurm)
     limit = 15.0
     limits = {"step_timeout_seconds": limit, "start_timeout_seconds": 90.0}
-    launcher = training.start(seconds=0.5, run=limits)
-    wait_for(lambda: len(training.losses()) >= 3, 200, "the third step")
+    training, launcher = at_third_step(tmp_path, slurm, seconds=0.5, run=limits)
     first = training.job()
     stopped = time.monotonic()
     _process(first, number=1).suspend()
@@ -136,18 +141,15 @@ def test_a_node_that_hangs_ends_the_job_within_the_set_time(
 def test_a_lost_node_ends_the_job_and_the_run_goes_on(
     undisturbed: Training, tmp_path: Path, slurm: Slurm
 ) -> None:
-    training = Training(tmp_path, slurm)
-    launcher = training.start(seconds=0.5)
-    wait_for(lambda: len(training.losses()) >= 3, 200, "the third step")
+    training, launcher = at_third_step(tmp_path, slurm, seconds=0.5)
     job = training.job()
     node = ("scontrol", "update", "NodeName=n2")
     slurm.run(*node, "State=DOWN", "Reason=power")
     try:
-        state = ("squeue", "-h", "-j", job, "-o", "%T")
-        wait_for(lambda: slurm.run(*state).strip() == "PENDING", 60, "the job's end")
+        slurm.wait_requeued(job)
     finally:
         slurm.run(*node, "State=RESUME", check=False)  # it may have come back by itself
-    slurm.run("scontrol", "update", f"JobId={job}", "StartTime=now")
+    slurm.hurry(job)
     training.finish(launcher)
     assert "Restarts=1" in training.shown(job), "the job was thrown off its nodes"
     assert "goes on from step" in training.log()

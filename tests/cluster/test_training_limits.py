@@ -52,5 +52,5 @@ def _hurried(training: Training) -> bool:
     for job in training.jobs():
         asked = ("squeue", "-h", "-j", job, "-o", "%T %r")
         if "PENDING BeginTime" in training.slurm.run(*asked, check=False):
-            training.slurm.run("scontrol", "update", f"JobId={job}", "StartTime=now")
+            training.slurm.hurry(job)
     return True

@@ -102,9 +102,8 @@ def test_a_preempted_training_goes_on_with_the_same_losses(workflow: Workflow) -
     wait_for(lambda: (run / "checkpoints/10").is_dir(), 300, "the first checkpoint")
     job = slurm.run("squeue", "-h", "-p", "h200", "-o", "%i").strip()
     slurm.run("sbatch", "-p", "urgent", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 5")
-    state = ("squeue", "-h", "-j", job, "-o", "%T")
-    wait_for(lambda: slurm.run(*state).strip() == "PENDING", 120, "the preemption")
-    slurm.run("scontrol", "update", f"JobId={job}", "StartTime=now")
+    slurm.wait_requeued(job)
+    slurm.hurry(job)
     _, said = launcher.communicate(timeout=400)
     assert launcher.returncode == 0, said
     assert said.count("submitting") == 1, said

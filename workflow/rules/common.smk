@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from hearth.benchmark.facts import data_facts, episode_facts
-from hearth.commands.checks import benchmark_of
+from hearth.commands.checks import benchmark_of, check_imports
 from hearth.commands.protection import check_protected
 from hearth.core.errors import HearthError, choices
 from hearth.core.finetuning import FINETUNED, VALIDATION
@@ -21,6 +21,7 @@ from hearth.launch.options import launch_command
 try:
     SETTINGS = settings_from_workflow(config)
     BENCHMARK = benchmark_of(SETTINGS)
+    check_imports(SETTINGS)
     TASKS = select_tasks(SETTINGS, BENCHMARK.task_names)
     # Before Snakemake deletes the outputs of rules that it would run again.
     check_protected(SETTINGS, BENCHMARK, TASKS)
@@ -56,6 +57,8 @@ FINETUNED_RUNS = [
     if SETTINGS.run(name).initialise_from is not None
 ]
 FIRST_RUNS = [name for name in SETTINGS.run_names if name not in FINETUNED_RUNS]
+# Evaluations that were played elsewhere: the sections, and what `hearth import-results` brought in.
+IMPORTED = sorted({*SETTINGS.imports, *RESULTS.imported_evaluations()})
 # A run with a normalisation of its own has statistics, and perhaps a tokenizer, of its own.
 OWN_STATISTICS = [name for name in FIRST_RUNS if SETTINGS.own_statistics(name)]
 
@@ -155,6 +158,20 @@ def trained_policy(wildcards):
     return [] if run == "expert" else RESULTS.trained(run)
 
 
+def files_to_import(wildcards):
+    """The result files of a section of `imports`; one more or a newer one imports again.
+
+    Where the folder is gone, what was imported stays: Snakemake asks for a source only where the
+    marker is missing.
+    """
+    folder = Path(SETTINGS.imports[wildcards.evaluation].folder).expanduser()
+    if not folder.is_dir():
+        raise WorkflowError(
+            f"imports.{wildcards.evaluation}.folder: {folder} is not a folder"
+        )
+    return sorted(map(str, folder.rglob("*.json")))
+
+
 def submitted_evaluation(wildcards):
     """The results of the evaluation that is submitted, played here or brought in."""
     section = SETTINGS.submission
@@ -165,8 +182,8 @@ def submitted_evaluation(wildcards):
         )
     if section.evaluation in SETTINGS.evaluation_names:
         return [RESULTS.task_result(section.evaluation, task) for task in TASKS]
-    if section.evaluation not in RESULTS.imported_evaluations():
-        valid = [*SETTINGS.evaluation_names, *RESULTS.imported_evaluations()]
+    if section.evaluation not in IMPORTED:
+        valid = [*SETTINGS.evaluation_names, *IMPORTED]
         raise WorkflowError(
             f"submission.evaluation '{section.evaluation}': "
             + choices(section.evaluation, valid)

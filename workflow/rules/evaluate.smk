@@ -14,7 +14,7 @@ rule evaluate:
     log:
         RESULTS.log("evaluate", "{evaluation}", "{task}"),
     wildcard_constraints:
-        # The marker of what `hearth import-results` brought in is the result of no task.
+        # The marker of what was played elsewhere is the result of no task.
         task=r"(?!imported\.json)[^/]+",
     conda:
         "../envs/hearth.yaml"
@@ -35,3 +35,29 @@ rule evaluate:
     shell:
         "hearth {params.command} --config {resources.settings} --evaluation {wildcards.evaluation}"
         " --task {wildcards.task} 2>&1 | tee -i {log}"
+
+
+# Results of an official evaluator that were played elsewhere, one evaluation for each section.
+rule import_results:
+    input:
+        files_to_import,
+    output:
+        RESULTS.imported("{evaluation}"),
+    log:
+        RESULTS.log("import", "{evaluation}"),
+    wildcard_constraints:
+        evaluation=one_of(SETTINGS.imports),
+    conda:
+        "../envs/hearth.yaml"
+    resources:
+        settings=FROZEN,
+    params:
+        section=lambda wildcards: SETTINGS.imports[wildcards.evaluation].model_dump(
+            mode="json"
+        ),
+        tasks=TASKS,
+        benchmark=BENCHMARK.name,
+        allow_incomplete=SETTINGS.report.allow_incomplete,
+    shell:
+        "hearth import-results --name {wildcards.evaluation} --config {resources.settings} "
+        "2>&1 | tee -i {log}"

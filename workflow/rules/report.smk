@@ -40,8 +40,8 @@ rule leaderboard:
             task=TASKS,
         ),
         rules.ablations.output if ABLATED else [],
-        # What `hearth import-results` brought in stands on the same tables.
-        [RESULTS.imported(name) for name in RESULTS.imported_evaluations()],
+        # What was played elsewhere stands on the same tables.
+        [RESULTS.imported(name) for name in IMPORTED],
         # So do the failure labels that people saved.
         RESULTS.label_files(),
     output:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hearth.benchmark import Benchmark, experiment_benchmark
-from hearth.core.errors import SettingsError
+from hearth.core.errors import SettingsError, choices
+from hearth.core.results import Results
 from hearth.core.selection import check_cameras, check_tasks, select_tasks
 from hearth.core.settings import Settings
 from hearth.policy.checks import check_rules
@@ -22,9 +25,28 @@ def benchmark_of(settings: Settings) -> Benchmark:
             f"section 'evaluator': benchmark '{benchmark.name}' is played in the embedded "
             "simulator; leave the section out"
         )
+    for name, section in settings.imports.items():
+        if section.split not in benchmark.splits:
+            raise SettingsError(
+                f"imports.{name}.split '{section.split}': "
+                + choices(section.split, benchmark.splits)
+            )
     for name in settings.run_names:
         check_cameras(settings.run(name), benchmark.cameras)
     check_tasks(settings, benchmark.task_names)
     for runtime in (settings.runtime, *map(settings.runtime_for, settings.evaluation_names)):
         check_rules(runtime, benchmark)
     return benchmark
+
+
+def check_imports(settings: Settings) -> None:
+    """What is still to be imported must be there. What was imported needs its source no more.
+
+    Raises:
+        SettingsError: naming the section and its folder.
+    """
+    results = Results.of(settings)
+    for name, section in settings.imports.items():
+        folder = Path(section.folder).expanduser()
+        if not folder.is_dir() and not results.imported(name).is_file():
+            raise SettingsError(f"imports.{name}.folder: {folder} is not a folder")

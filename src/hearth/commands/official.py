@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +23,18 @@ def _add_import(subparsers: Any) -> None:
     parser = add_command(
         subparsers, "import-results", "put official result files on this leaderboard", _import
     )
-    parser.add_argument("folder", type=Path, help="the evaluator's output folder, or many of them")
+    parser.add_argument(
+        "folder", type=Path, nargs="?",
+        help="the evaluator's output folder, or a folder of many; none: the section 'imports' of "
+        "the experiment describes NAME, and what was imported before is replaced",
+    )  # fmt: skip
     parser.add_argument("--name", required=True, help="the evaluation's name on the table")
     parser.add_argument(
         "--policy",
         help="the policy's name; imports of one policy are repeated runs (default: NAME)",
     )
-    parser.add_argument("--split", default="public", help="the split played (default: public)")
-    parser.add_argument("--rollouts", type=int, default=1, help="rollouts due per instance")
+    parser.add_argument("--split", help="the split played (default: public)")
+    parser.add_argument("--rollouts", type=int, help="rollouts due per instance (default: 1)")
     parser.add_argument(
         "--instances", type=Path,
         help="2025: the challenge's test_instances.csv, which numbers its instances",
@@ -40,21 +45,26 @@ def _import(options: argparse.Namespace) -> int:
     from hearth.evaluation.importing import Source, import_results
 
     settings, benchmark = settings_of(options)
-    if options.rollouts < 1:
+    fields = ("policy", "split", "rollouts", "instances")
+    given = {key: getattr(options, key) for key in fields if getattr(options, key) is not None}
+    if given.get("rollouts", 1) < 1:
         raise SettingsError(f"--rollouts {options.rollouts}: valid are numbers from 1")
-    source = Source(
-        folder=options.folder,
-        name=options.name,
-        policy=options.policy or options.name,
-        split=options.split,
-        rollouts=options.rollouts,
-        instances=options.instances,
-    )
-    record = import_results(settings, benchmark, source)
+    if options.folder is None:
+        source = replace(Source.of(settings, options.name), **given)
+    elif options.name in settings.imports:
+        raise SettingsError(
+            f"--name '{options.name}' is a section of 'imports', whose folder is "
+            f"{settings.imports[options.name].folder}: leave out {options.folder}, or choose "
+            "another name"
+        )
+    else:
+        named = {"name": options.name, "policy": options.name, **given}
+        source = Source(folder=options.folder, **named)
+    record = import_results(settings, benchmark, source, replace=options.folder is None)
     for fault in record["faults"]:
         print(f"fault: {fault}", file=sys.stderr)
     print(
-        f"{options.name}: {record['used']} results on split '{options.split}', "
+        f"{options.name}: {record['used']} results on split '{source.split}', "
         f"{len(record['faults'])} faults; `hearth report` puts it on the table"
     )
     return 0

@@ -18,6 +18,7 @@ def _add_report(subparsers: Any) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
+    from hearth.core.errors import EvaluationError
     from hearth.core.locks import alone
     from hearth.core.results import Results
     from hearth.core.selection import select_tasks
@@ -31,7 +32,13 @@ def _report(options: argparse.Namespace) -> int:
     if not options.show:
         for evaluation in settings.evaluation_names:
             ensure_merged(settings, evaluation, tasks, benchmark)
-    evaluations = [*settings.evaluations, *results.imported_evaluations()]
+    imported = results.imported_evaluations()
+    for name in settings.imports:
+        if name not in imported:
+            raise EvaluationError(
+                f"imports.{name} was not imported yet: hearth import-results --name {name}"
+            )
+    evaluations = [*settings.evaluations, *imported]
     lengths = {task.name: task.human_length_frames for task in benchmark.tasks}
     arguments = (
         results.root, evaluations, tasks, settings.report, settings.seed, benchmark.name, lengths,

@@ -1,4 +1,4 @@
-"""The sections of what leaves the experiment: a challenge's submission, and a bucket."""
+"""The sections of what comes from elsewhere and of what leaves: imports, submission, upload."""
 
 from __future__ import annotations
 
@@ -6,10 +6,23 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from hearth.core.sections import Name, Section
+from hearth.core.sections import Name, PositiveInt, Section
 
 # Fields of the submission's folder name, which dots part; spaces become underscores.
 FolderField = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_ -]*$")]
+
+
+class ImportSettings(Section):
+    """Results of an official evaluator that were played elsewhere, as an evaluation of the table.
+
+    Its name is the key in `imports`.
+    """
+
+    folder: str  # the evaluator's output folder, or a folder of many
+    policy: str | None = None  # imports of one policy are repeated runs; null: the import's name
+    split: str = "public"
+    rollouts: PositiveInt = 1  # due per instance
+    instances: str | None = None  # 2025: the challenge's test_instances.csv
 
 
 class SubmissionSettings(Section):

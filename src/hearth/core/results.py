@@ -138,7 +138,7 @@ class Results:
         return self.evaluation(evaluation) / "imported.json"
 
     def imported_evaluations(self) -> list[str]:
-        """Names of the evaluations that `hearth import-results` brought in."""
+        """Names of the evaluations that came from elsewhere, by their markers."""
         markers = (self.root / "evaluation").glob("*/imported.json")
         return sorted(marker.parent.name for marker in markers)
 

@@ -24,7 +24,7 @@ from hearth.core.finetuning import FINETUNED, VALIDATION, FinetuningSettings
 from hearth.core.launching import LauncherSettings
 from hearth.core.overrides import apply_overrides
 from hearth.core.own_statistics import check_own_statistics
-from hearth.core.publishing import SubmissionSettings, UploadSettings
+from hearth.core.publishing import ImportSettings, SubmissionSettings, UploadSettings
 from hearth.core.sections import (
     EvaluationSettings,
     ModelSettings,
@@ -58,6 +58,7 @@ class Settings(Section):
     evaluations: dict[Name, EvaluationSettings] = Field(default_factory=dict)
     evaluator: EvaluatorSettings | None = None  # of the challenges; the embedded one needs none
     ablations: AblationSettings | None = None
+    imports: dict[Name, ImportSettings] = Field(default_factory=dict)  # results from elsewhere
     report: ReportSettings = ReportSettings()
     submission: SubmissionSettings | None = None  # to a challenge
     upload: UploadSettings | None = None  # to a bucket
@@ -95,6 +96,9 @@ class Settings(Section):
                     raise ValueError(
                         f"evaluation '{name}' wants run '{run}': {choices(run, valid)}"
                     )
+        for name in self.imports:
+            if name in (*self.evaluation_names, VALIDATION):
+                raise ValueError(f"imports.{name}: an evaluation has this name; choose another")
         if self.report.baseline and self.report.baseline not in self.evaluations:
             raise ValueError(
                 f"report.baseline '{self.report.baseline}': "

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from hearth.benchmark import Benchmark
-from hearth.core.errors import DataError, EvaluationError, SettingsError, choices
+from hearth.core.errors import EvaluationError, SettingsError, choices
 from hearth.core.files import atomic_path, hash_json, write_bytes, write_json
+from hearth.core.locks import alone
 from hearth.core.results import Results
 from hearth.core.sections import Name
 from hearth.core.selection import select_tasks
@@ -21,9 +22,7 @@ from hearth.core.settings import Settings
 from hearth.evaluation import official
 from hearth.evaluation.identity import Key
 from hearth.evaluation.merge import missing_episode, task_result, write_merged
-
-_YEARS = {"omnigibson-2025": 2025, "omnigibson-2026": 2026, "household": 2026}
-_RESULT_FOLDERS = ("json", "jsons", "metrics")
+from hearth.evaluation.result_files import ResultFiles, collect
 
 
 @dataclass(frozen=True)
@@ -42,31 +41,35 @@ class Source:
     rollouts: int = 1
     instances: Path | None = None
 
-
-@dataclass(frozen=True)
-class _File:
-    """A result file that counts: its name without ending, its bytes, and what they say."""
-
-    stem: str
-    content: bytes
-    result: official.OfficialResult
-
-
-@dataclass
-class _Collection:
-    """Files by task and episode, their hashes, and every fault that was met."""
-
-    results: dict[str, dict[Key, _File]] = field(default_factory=dict)
-    reasons: dict[tuple[str, Key], str] = field(default_factory=dict)
-    hashes: dict[str, str] = field(default_factory=dict)
-    faults: list[str] = field(default_factory=list)
+    @classmethod
+    def of(cls, settings: Settings, name: str) -> Source:
+        """The section ``imports.<name>``. Raises SettingsError with the valid names."""
+        if name not in settings.imports:
+            raise SettingsError(
+                f"--name '{name}' without a folder: the experiment has no such section in "
+                f"'imports': {choices(name, settings.imports)}"
+            )
+        section = settings.imports[name]
+        return cls(
+            folder=Path(section.folder).expanduser(), name=name, policy=section.policy or name,
+            split=section.split, rollouts=section.rollouts,
+            instances=Path(section.instances).expanduser() if section.instances else None,
+        )  # fmt: skip
 
 
-def import_results(settings: Settings, benchmark: Benchmark, source: Source) -> dict[str, Any]:
+def import_results(
+    settings: Settings, benchmark: Benchmark, source: Source, *, replace: bool = False
+) -> dict[str, Any]:
     """Copy the files byte for byte, merge them per task, and write ``imported.json``.
 
-    A file that is truncated, impossible, of another year, of an unknown task or instance, or one of
-    two different results for one episode does not count; the others do, and the fault is kept.
+    The marker comes last: an import that was killed is no evaluation yet and begins again. A file
+    that is truncated, impossible, of another year, of an unknown task or instance, or one of two
+    different results for one episode does not count; the others do, and the fault is kept.
+
+    Args:
+        settings, benchmark: of the experiment.
+        source: what is imported.
+        replace: take the place of an earlier import of this name; labels stay.
 
     Returns:
         The content of ``imported.json``: `files` (hashes), `faults`, `used`, and the source.
@@ -76,14 +79,21 @@ def import_results(settings: Settings, benchmark: Benchmark, source: Source) -> 
         EvaluationError: no usable result, or the list of instances is missing.
     """
     results = Results.of(settings)
-    _check_name(settings, results, source.name)
+    with alone(results.lock("import", source.name), f"importing '{source.name}'"):
+        _check_name(settings, results, source.name, replace)
+        return _import(settings, benchmark, source)
+
+
+def _import(settings: Settings, benchmark: Benchmark, source: Source) -> dict[str, Any]:
+    results = Results.of(settings)
     instances = benchmark.instances(source.split)
     due = [(instance, rollout) for instance in instances for rollout in range(source.rollouts)]
-    collection = _collect(benchmark, source, due)
+    collection = collect(benchmark, source.folder, source.instances, due)
     used = sum(map(len, collection.results.values()))
     if not used:
         first = "; ".join(collection.faults[:3]) or "it holds no <task>_<instance>_<rollout>.json"
         raise EvaluationError(f"{source.folder} has no result for '{benchmark.name}': {first}")
+    _remove(results, benchmark, source.name)
     videos = _copy(results, source, collection)
     for task in select_tasks(settings, benchmark.task_names):
         collection.results.setdefault(task, {})
@@ -100,7 +110,7 @@ def import_results(settings: Settings, benchmark: Benchmark, source: Source) -> 
     return record
 
 
-def _check_name(settings: Settings, results: Results, name: str) -> None:
+def _check_name(settings: Settings, results: Results, name: str, replace: bool) -> None:
     try:
         TypeAdapter(Name).validate_python(name)
     except ValidationError as error:
@@ -109,89 +119,28 @@ def _check_name(settings: Settings, results: Results, name: str) -> None:
         ) from error
     if name in settings.evaluation_names:
         raise SettingsError(f"--name '{name}' is an evaluation of this experiment; choose another")
-    if results.evaluation(name).exists() and any(results.evaluation(name).iterdir()):
+    folder = results.evaluation(name)
+    found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if found and not replace:
+        raise SettingsError(f"--name '{name}': {folder} exists; choose another name or remove it")
+    if played := found & {"episodes", "settings", "claims"}:
         raise SettingsError(
-            f"--name '{name}': {results.evaluation(name)} exists; choose another name or remove it"
+            f"--name '{name}': {folder} holds an evaluation that was played here "
+            f"({', '.join(sorted(played))}); choose another name"
         )
 
 
-def _collect(benchmark: Benchmark, source: Source, due: list[Key]) -> _Collection:
-    """Read and check every result file below the folder, in the order of their names."""
-    if not source.folder.is_dir():
-        raise EvaluationError(f"{source.folder} is not a folder of results")
-    numbers = official.InstanceNumbers(benchmark, source.instances)
-    collection = _Collection()
-    contents: dict[tuple[str, Key], list[tuple[Path, bytes]]] = {}
-    for path in sorted(source.folder.rglob("*.json")):
-        try:
-            task, key = _episode_of(path, benchmark, numbers, due)
-        except DataError as error:
-            if official.parse_name(path.stem) or path.parent.name in _RESULT_FOLDERS:
-                collection.faults.append(f"{path.relative_to(source.folder)}: {error}")
-            continue
-        contents.setdefault((task, key), []).append((path, path.read_bytes()))
-    for (task, key), found in contents.items():
-        try:
-            result = _checked(benchmark, found, source.folder)
-        except DataError as error:
-            reason = f"{found[0][0].relative_to(source.folder)}: {error}"
-            collection.faults.append(reason)
-            collection.reasons[task, key] = reason
-            continue
-        path, content = found[0]
-        collection.results.setdefault(task, {})[key] = _File(path.stem, content, result)
-        collection.hashes[f"json/{path.name}"] = hashlib.sha256(content).hexdigest()
-    return collection
+def _remove(results: Results, benchmark: Benchmark, name: str) -> None:
+    """Remove an earlier import, the marker first."""
+    results.imported(name).unlink(missing_ok=True)
+    for task in benchmark.task_names:
+        results.task_result(name, task).unlink(missing_ok=True)
+        results.incomplete_result(name, task).unlink(missing_ok=True)
+    if results.official(name).exists():
+        shutil.rmtree(results.official(name))
 
 
-def _episode_of(
-    path: Path, benchmark: Benchmark, numbers: official.InstanceNumbers, due: Iterable[Key]
-) -> tuple[str, Key]:
-    """The episode that a file's name stands for.
-
-    Raises:
-        DataError: it stands for none that is due; says why.
-    """
-    name = official.parse_name(path.stem)
-    if name is None:
-        raise DataError("is not named <task>_<instance>_<rollout>.json")
-    task, number, rollout = name
-    if task not in benchmark.task_names:
-        raise DataError(
-            f"unknown task '{task}' in benchmark '{benchmark.name}': "
-            + choices(task, benchmark.task_names)
-        )
-    instance = numbers.of_benchmark(task, number)
-    if instance is None or not any(instance == key[0] for key in due):
-        valid = sorted({numbers.in_files(task, key[0]) for key in due})
-        raise DataError(f"unknown instance {number}: valid are {', '.join(map(str, valid))}")
-    if (instance, rollout) not in due:
-        rollouts = max(key[1] for key in due) + 1
-        raise DataError(f"rollout {rollout} is not due: {rollouts} per instance (--rollouts)")
-    return task, (instance, rollout)
-
-
-def _checked(
-    benchmark: Benchmark, found: list[tuple[Path, bytes]], folder: Path
-) -> official.OfficialResult:
-    path, content = found[0]
-    others = [other for other, bytes_ in found[1:] if bytes_ != content]
-    if others:
-        # Which of the two was meant is not ours to choose: the better one would be a best-of.
-        raise DataError(f"two results for one episode: also {others[0].relative_to(folder)}")
-    name = official.parse_name(path.stem)
-    assert name is not None
-    result = official.read_official(content, name)
-    year = _YEARS[benchmark.simulator]
-    if result.year != year:
-        raise DataError(
-            f"has the form of {result.year}, but the benchmark '{benchmark.name}' reads {year}"
-        )
-    official.check_consistent(content, result, benchmark.time_limit(name[0]))
-    return result
-
-
-def _copy(results: Results, source: Source, collection: _Collection) -> dict[str, str]:
+def _copy(results: Results, source: Source, collection: ResultFiles) -> dict[str, str]:
     """Copy results and videos; returns file name without ending -> video below the results root."""
     target = results.official(source.name)
     found = {path.stem: path for path in sorted(source.folder.rglob("*.mp4"))}
@@ -220,7 +169,7 @@ def _merge(
     benchmark: Benchmark,
     source: Source,
     due: list[Key],
-    collection: _Collection,
+    collection: ResultFiles,
     task: str,
     videos: Mapping[str, str],
 ) -> dict[str, Any]:

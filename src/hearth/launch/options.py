@@ -53,7 +53,7 @@ LAUNCHED = ("train", "finetune", "evaluate")
 RULES = (
     "demonstrations", "dataset_index", "prepare", "task_statistics", "statistics", "tokenizer",
     "run_statistics", "run_tokenizer",
-    *LAUNCHED, "task_groups", "ablations", "leaderboard", "submission", "upload",
+    *LAUNCHED, "task_groups", "import_results", "ablations", "leaderboard", "submission", "upload",
 )  # fmt: skip
 
 

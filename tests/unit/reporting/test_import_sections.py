@@ -54,9 +54,7 @@ def test_a_section_is_imported_by_its_name_and_replaced_by_what_is_there_now(
     assert read_json(results.imported("comet"))["policy"] == "other"
 
 
-def test_an_import_that_is_cut_off_is_no_evaluation_and_begins_again(
-    options, results, monkeypatch
-):
+def test_an_import_that_is_cut_off_is_no_evaluation_and_begins_again(options, results, monkeypatch):
     assert main(["import-results", "--name", "comet", *options]) == 0
     before = results.imported("comet").read_bytes()
 

@@ -26,8 +26,9 @@ def main() -> int:
     launcher = LauncherSettings.model_validate(values.pop("launcher"))
     settings = make_settings(Path(sys.argv[1]), **values)
     settings = settings.model_copy(update={"launcher": launcher})
-    # Whoever else does so at this moment writes the same file, which appears at once.
-    write_json(Results.of(settings).bundle("main") / "provenance.json", {"hash": HASH})
+    provenance = Results.of(settings).bundle("main") / "provenance.json"
+    if not provenance.exists():  # two launchers may both write it: the same, and at once
+        write_json(provenance, {"hash": HASH})
     try:
         launch(EvaluationUnit(settings, "trained", TASK, BACKENDS), settings)
     except HearthError as error:

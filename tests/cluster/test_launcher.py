@@ -194,7 +194,7 @@ def test_a_waiting_launcher_is_light(
         process.wait(15)
     used = sum(process.cpu_times()[:2]) - before
     assert used < 0.3, f"{used:.2f} s of processor time in 15 s"
-    assert process.memory_info().rss < 80e6
+    assert process.memory_info().rss < 40e6
     launcher.send_signal(signal.SIGINT)
     launcher.communicate(timeout=60)
 

@@ -18,7 +18,7 @@ from hearth.core.sections import RuntimeSettings, ServingSettings
 from hearth.core.seeds import policy_seed
 from hearth.serving.access import Keys
 from hearth.serving.episodes import PolicyLike
-from hearth.serving.server import serve
+from hearth.serving.server import check_free, serve
 
 if TYPE_CHECKING:
     from hearth.policy.runtime import Policy
@@ -62,6 +62,7 @@ def serve_policy(
     import jax
 
     settings = serving_settings(serving or {})
+    check_free(host, [port] if isinstance(port, int) else port)
     drawn = partial(policy_seed, seed) if seed_by_task else seed
     policies = policies_of(path, runtime or {}, drawn, task)
     policies.warm_up(settings.batch_sizes)

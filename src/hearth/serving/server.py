@@ -8,6 +8,7 @@ import errno
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -206,12 +207,30 @@ async def _listen(service: Service, settings: ServingSettings, host: str, port: 
             ping_interval=60, ping_timeout=None, close_timeout=_CLOSE_SECONDS, logger=quiet,
         )  # fmt: skip
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise ServingError(
-                f"port {port} on {host} is in use; stop what listens there, choose another "
-                "port, or use port 0 for any free one"
-            ) from error
-        raise ServingError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+        raise _unusable(error, host, port) from error
+
+
+def check_free(host: str, ports: Sequence[int]) -> None:
+    """Find out before a policy loads for minutes that a port cannot be had.
+
+    Raises:
+        ServingError: a port is in use or the address cannot be bound.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for port in ports:
+        try:
+            socket.create_server((host, port), family=family).close()
+        except OSError as error:
+            raise _unusable(error, host, port) from error
+
+
+def _unusable(error: OSError, host: str, port: int) -> ServingError:
+    if error.errno == errno.EADDRINUSE:
+        return ServingError(
+            f"port {port} on {host} is in use; stop what listens there, choose another port, or "
+            "use port 0 for any free one"
+        )
+    return ServingError(f"cannot listen on {host}:{port}: {error.strerror or error}")
 
 
 def _respond(

@@ -34,7 +34,17 @@ from hearth.reporting.model_figures import (
 from hearth.reporting.page_data import describe, write_page_data
 
 T = TypeVar("T")
-_PACKAGES = ("hearth", "numpy", "scipy", "matplotlib", "mujoco", "jax", "flax", "bddl")
+_PACKAGES = (
+    "hearth",
+    "numpy",
+    "scipy",
+    "statsmodels",
+    "matplotlib",
+    "mujoco",
+    "jax",
+    "flax",
+    "bddl",
+)
 _FEW_EPISODES = 400  # up to here the matrices of all evaluations are shown unfolded
 
 

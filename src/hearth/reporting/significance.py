@@ -1,14 +1,16 @@
 """Several comparisons at once, how long to go on, and how much repeated runs differ.
 
-Pure functions on numbers; scipy does the mathematics.
+Pure functions on numbers; statsmodels and scipy do the mathematics. statsmodels is imported where
+it is used: it takes seconds, and only tables need it.
 """
 
 from __future__ import annotations
 
+import gc
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 from scipy import special
@@ -22,15 +24,18 @@ _FAR = 4.0  # standard errors
 def holm(p_values: Sequence[float]) -> list[float]:
     """p-values adjusted so that the chance of any false claim among them stays within the level.
 
-    Holm's step-down: the i-th smallest of m times m - i + 1, never less than the one before. (That
-    of statsmodels, the oracle of the tests, collects garbage at each call: a quarter of a second.)
+    Holm's step-down: the i-th smallest of m times m - i + 1, never less than the one before.
     """
-    values = np.asarray(p_values, dtype=float)
-    order = np.argsort(values, kind="stable")
-    steps = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
-    adjusted = np.empty_like(values)
-    adjusted[order] = np.minimum(steps, 1.0)
-    return adjusted.tolist()
+    from statsmodels.stats.multitest import multipletests
+
+    if not p_values:
+        return []
+    # It collects garbage at each call, a quarter of a second among the episodes of a large table.
+    gc.freeze()
+    try:
+        return np.asarray(multipletests(p_values, method="holm")[1]).tolist()
+    finally:
+        gc.unfreeze()
 
 
 def compact_letters(names: Sequence[str], different: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -97,9 +102,8 @@ def instances_to_settle(
 def _instances_needed(effect: float, level: float) -> int:
     """Fewest instances with which a t-test finds a mean of `effect` standard deviations.
 
-    From the normal approximation a step at a time. (The solver of statsmodels, the oracle of the
-    tests, finds the same number some forty times slower, after two seconds of imports, and too
-    small a one at strict levels.)
+    From the normal approximation a step at a time: the solver of statsmodels, `solve_power`, stops
+    early at strict levels (docs/decisions/0006).
     """
     wanted = float(special.ndtri(1.0 - level / 2.0) + special.ndtri(POWER))
     needed = max(2, math.ceil((wanted / effect) ** 2))
@@ -112,13 +116,13 @@ def _instances_needed(effect: float, level: float) -> int:
 
 def _power(instances: int, effect: float, level: float) -> float:
     """The chance that a two-sided t-test finds the effect: by the noncentral t distribution."""
-    freedom = instances - 1
-    critical = float(special.stdtrit(freedom, 1.0 - level / 2.0))
-    shift = effect * math.sqrt(instances)
-    above = 1.0 - float(special.nctdtr(freedom, shift, critical))
-    # Far from zero the other tail is below 1e-7, and scipy gives no number for it.
-    below = float(special.nctdtr(freedom, shift, -critical)) if shift < _FAR else 0.0
-    return above + below
+    from statsmodels.stats.power import TTestPower
+
+    power = partial(TTestPower().power, effect, instances, level / 2.0)
+    above = power(alternative="larger")
+    # Far from zero the other tail is below 1e-7, and there is no number for it: nan.
+    near = effect * math.sqrt(instances) < _FAR
+    return float(above + (power(alternative="smaller") if near else 0.0))
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ install-profile: ## let `snakemake --profile slurm` find profiles/slurm from any
 soak: $(STAMP) ## the policy server under 100,000 requests and 1,000,000 malformed inputs
 	@$(BIN)/python benchmarks/serving_soak.py
 
-fuzz: $(STAMP) ## the malformed inputs of soak alone; 20 minutes or more
+fuzz: $(STAMP) ## the malformed inputs of soak alone; some 20 minutes
 	@$(BIN)/python benchmarks/serving_soak.py --requests 0
 
 check: $(STAMP) ## formatting, lint, types, import layers, workflow lint

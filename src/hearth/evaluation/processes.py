@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from hearth.core.errors import EvaluationError
 from hearth.core.files import read_json
+from hearth.core.temporary import TemporaryFolder
 from hearth.evaluation.worker import Assignment, Setup, as_line
 
 _GRACE_SECONDS = 3.0
@@ -180,8 +180,8 @@ class PolicyServer(Child):
         ports: int = 1,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        with tempfile.TemporaryDirectory(prefix="hearth-") as folder:
-            ready = Path(folder) / "ready.json"
+        with TemporaryFolder("server") as folder:
+            ready = folder.path / "ready.json"
             options = ["--ready-file", str(ready), "--parent", str(os.getpid())]
             start = log.stat().st_size if log.exists() else 0
             super().__init__(

@@ -20,6 +20,7 @@ from hearth.evaluation.worker import Assignment, Setup, as_line
 
 _GRACE_SECONDS = 3.0
 _LOG_LINES = 30
+_SHELLS_SIGNALS = 128
 # Several processes share the cores: threads inside one of them only get in each other's way.
 _ONE_THREAD: dict[str, str] = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
@@ -36,6 +37,10 @@ def last_lines(path: Path, start: int = 0) -> list[str]:
 
 def describe_exit(code: int) -> str:
     """How a process ended, in words."""
+    if code > _SHELLS_SIGNALS:  # what shells and containers make of a signal
+        with contextlib.suppress(ValueError):
+            name = signal.Signals(code - _SHELLS_SIGNALS).name
+            return f"exited with code {code}, as after {name}"
     if code >= 0:
         return f"exited with code {code}"
     with contextlib.suppress(ValueError):

@@ -94,7 +94,9 @@ def misbehave(fault, result):
         print(f"about to {fault}", flush=True)
     if fault == "segfault":
         os.kill(os.getpid(), signal.SIGSEGV)
-    if fault == "hang":
+    if fault == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if fault in ("hang", "deaf"):
         time.sleep(600)
     if fault == "wait":
         (FAULTS / f"waiting_{os.getpid()}").touch()

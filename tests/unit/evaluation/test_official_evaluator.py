@@ -6,7 +6,6 @@ import hashlib
 import json
 import sys
 
-import psutil
 import pytest
 from evaluation_setup import BACKENDS
 from official_setup import TASK, Case, policy_server
@@ -177,7 +176,7 @@ def test_an_evaluator_that_hangs_in_start_up_ends_the_evaluation_with_its_last_w
     with pytest.raises(EvaluationError, match=r"failed to start 2 times.*before an episode") as e:
         case.run(made)
     assert "scene is loading\nabout to hang" in str(e.value)
-    assert not [p for p in psutil.process_iter(["cmdline"]) if str(case.package) in str(p.info)]
+    assert not case.processes()
 
 
 def test_a_crash_after_the_last_result_costs_nothing(case):
@@ -210,7 +209,7 @@ def test_a_command_around_python_is_told_its_name_slot_and_gpu_and_is_stopped_by
     hung = names[{"3": "0", "5": "1"}[gpus["302"]]]
     assert len({words[0] for words in lines}) == 3
     assert [path.name for path in case.folder.glob("stopped-*")] == [f"stopped-{hung}"]
-    assert not [p for p in psutil.process_iter(["cmdline"]) if str(case.package) in str(p.info)]
+    assert not case.processes()
 
 
 @pytest.mark.parametrize(

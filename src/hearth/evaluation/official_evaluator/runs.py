@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import platform
 import shutil
@@ -115,6 +116,7 @@ class Starter:
         self._pending, self._settings = pending, settings
         self._facts, self._installation = facts, installation
         self._name = f"{pending.task}_{part}"
+        self._count = itertools.count()
         self._logs = pending.results.evaluation(pending.evaluation) / "logs"
 
     def start(self, slot: int, server: PolicyServer, episodes: list[Episode]) -> Run:
@@ -123,7 +125,8 @@ class Starter:
         Args:
             slot: its number among those side by side, which chooses its port and its GPU.
         """
-        name = f"{self._name}{slot}_{platform.node()}_{os.getpid()}"
+        # Never a name twice: the container of the one before may still be on its way out.
+        name = f"{self._name}{slot}_{platform.node()}_{os.getpid()}_{next(self._count)}"
         folder = self._pending.results.official(self._pending.evaluation) / "running" / name
         folder = folder.absolute()
         shutil.rmtree(folder, ignore_errors=True)

@@ -32,7 +32,7 @@ class EvaluatorSettings(Section):
     policy_gpu: NonNegativeInt | None = None  # of the policy server; None: all that it sees
     memory_gigabytes: PositiveFloat | None = None  # resident, of one evaluator with its children
     grace_seconds: PositiveFloat = 10.0  # from the request to end until it is enforced
-    stop: tuple[str, ...] = ()  # run after a process was ended, e.g. docker kill {name}
+    stop: tuple[str, ...] = ()  # run where a process must be ended, e.g. docker kill {name}
 
     def identity(self) -> dict[str, Any]:
         """What decides what happens in an episode, and not only where and how fast it runs.

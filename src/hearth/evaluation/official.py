@@ -20,6 +20,10 @@ _NAME = re.compile(r"(.+)_(\d+)_(\d+)")
 _KEYS_2026 = ("task", "instance_id", "rollout_id", "steps", "success")
 
 
+class TruncatedError(DataError):
+    """The file's text is not whole: its writer is still at work, or ended in the middle."""
+
+
 @dataclass(frozen=True)
 class OfficialResult:
     """What one result file says.
@@ -52,12 +56,13 @@ def read_official(content: bytes, name: tuple[str, int, int]) -> OfficialResult:
     """Check one file's content against the task, instance and rollout in its name.
 
     Raises:
-        DataError: truncated, or with a value that no evaluator writes; says which.
+        TruncatedError: the text is no JSON.
+        DataError: it has a value that no evaluator writes; says which.
     """
     try:
         values = json.loads(content)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"is not valid JSON ({error})") from error
+        raise TruncatedError(f"is not valid JSON ({error})") from error
     if not isinstance(values, dict):
         raise DataError(f"holds a {type(values).__name__}, not a result")
     try:

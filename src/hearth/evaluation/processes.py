@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,10 +15,12 @@ from typing import Any
 
 from hearth.core.errors import EvaluationError
 from hearth.core.files import read_json
+from hearth.core.temporary import TemporaryFolder
 from hearth.evaluation.worker import Assignment, Setup, as_line
 
 _GRACE_SECONDS = 3.0
 _LOG_LINES = 30
+_SHELLS_SIGNALS = 128
 # Several processes share the cores: threads inside one of them only get in each other's way.
 _ONE_THREAD: dict[str, str] = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
@@ -36,6 +37,10 @@ def last_lines(path: Path, start: int = 0) -> list[str]:
 
 def describe_exit(code: int) -> str:
     """How a process ended, in words."""
+    if code > _SHELLS_SIGNALS:  # what shells and containers make of a signal
+        with contextlib.suppress(ValueError):
+            name = signal.Signals(code - _SHELLS_SIGNALS).name
+            return f"exited with code {code}, as after {name}"
     if code >= 0:
         return f"exited with code {code}"
     with contextlib.suppress(ValueError):
@@ -180,8 +185,8 @@ class PolicyServer(Child):
         ports: int = 1,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        with tempfile.TemporaryDirectory(prefix="hearth-") as folder:
-            ready = Path(folder) / "ready.json"
+        with TemporaryFolder("server") as folder:
+            ready = folder.path / "ready.json"
             options = ["--ready-file", str(ready), "--parent", str(os.getpid())]
             start = log.stat().st_size if log.exists() else 0
             super().__init__(

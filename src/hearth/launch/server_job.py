@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from hearth.core.addresses import own_address
 from hearth.core.errors import ServingError
 from hearth.core.files import hash_json, write_private_json
 from hearth.core.results import Results
+from hearth.core.temporary import TemporaryFolder
 from hearth.launch.work import in_job, keep_compiled
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ class ServerJob:
         )
         host = "127.0.0.1" if self.loopback else own_address()
         key = secrets.token_urlsafe(_KEY_BYTES)
-        with tempfile.TemporaryDirectory(prefix="hearth-") as folder:
-            keys = Path(folder) / "keys.yaml"
+        with TemporaryFolder("keys") as folder:
+            keys = folder.path / "keys.yaml"
             write_private_json(keys, {"shared": key})  # JSON is YAML too
             words = [*command, "--host", host, "--key-file", str(keys)]
             server = PolicyServer(words, Path(self.log), self.start_seconds)

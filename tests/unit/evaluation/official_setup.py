@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from hearth.core.files import read_json, write_json
 from hearth.core.results import Results
@@ -132,6 +133,13 @@ class Case:
         """Per episode that was begun: instance, rollout, process, GPU."""
         path = self.faults / "played"
         return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+    def processes(self) -> list[int]:
+        """Evaluators that live, with their guards, by the folder that they write into."""
+        found = psutil.process_iter(["cmdline", "status"])
+        alive = [p for p in found if p.info["status"] != psutil.STATUS_ZOMBIE]
+        folder = str(self.folder / "results")
+        return [p.pid for p in alive if folder in " ".join(p.info["cmdline"] or [])]
 
     def instances(self) -> list[int]:
         return [int(words[0]) for words in self.played()]

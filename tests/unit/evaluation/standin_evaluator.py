@@ -94,7 +94,9 @@ def misbehave(fault, result):
         print(f"about to {fault}", flush=True)
     if fault == "segfault":
         os.kill(os.getpid(), signal.SIGSEGV)
-    if fault == "hang":
+    if fault == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if fault in ("hang", "deaf"):
         time.sleep(600)
     if fault == "wait":
         (FAULTS / f"waiting_{os.getpid()}").touch()
@@ -133,7 +135,7 @@ def play(year, policy, task, instance, rollout, results, film):
     with (FAULTS / "played").open("a") as log:
         log.write(f"{instance} {rollout} {os.getpid()} {os.environ.get('OMNIGIBSON_GPU_ID')}\n")
     policy.reset()
-    recording = Film(film) if film else None
+    recording, fault = Film(film) if film else None, ""
     for step in range(STEPS):
         if year == 2025:
             proprioception = tensor([float(step)] * 256, [256])
@@ -155,6 +157,10 @@ def play(year, policy, task, instance, rollout, results, film):
     if year == 2026:
         known = {"task": task, "instance_id": instance, "rollout_id": rollout}
         metrics = {**known, "steps": STEPS, "success": q == 1.0, **metrics}
+    if fault == "contradict":
+        metrics["time"]["simulator_steps"] = 1_000_000
+        if year == 2026:
+            metrics["success"] = q != 1.0
     result.write_text(json.dumps(metrics, indent=2 if year == 2026 else None))
     if recording:
         recording.close()

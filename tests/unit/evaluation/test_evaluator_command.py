@@ -155,7 +155,8 @@ def test_the_guard_ends_as_its_command_ended():
     guard = [sys.executable, "-m", "hearth.evaluation.guard", "--parent", str(os.getpid())]
     guard += ["--grace", "1", "--"]
     assert subprocess.run([*guard, "sh", "-c", "exit 7"], check=False).returncode == 7
-    ended = subprocess.run([*guard, "sh", "-c", "kill -SEGV $$"], check=False)
-    assert ended.returncode == -signal.SIGSEGV
+    for number in (signal.SIGSEGV, signal.SIGKILL):
+        ended = subprocess.run([*guard, "sh", "-c", f"kill -{number} $$"], check=False)
+        assert ended.returncode == -number
     missing = subprocess.run([*guard, "/no/such"], check=False, capture_output=True, text=True)
     assert missing.returncode == 127 and "cannot start /no/such" in missing.stderr

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 
-import psutil
 import pytest
 from evaluation_setup import BACKENDS
 from official_setup import TASK, Case, policy_server
@@ -112,6 +112,7 @@ def test_an_evaluator_that_plays_in_batches_gets_one_instance(tmp_path, server):
         ("raise", "exited with code 1 without a result"),
         ("silence", "exited with code 0 without a result"),
         ("half", "turning_on_radio_302_0.json is not valid JSON"),
+        ("contradict", "turning_on_radio_302_0.json says success true and q_score.final 0.5"),
         ("memory", "evaluator.memory_gigabytes is 0.2"),
         ("hang", "no sign of life for 0.9 s in an episode"),
     ],
@@ -132,6 +133,36 @@ def test_a_fault_costs_the_episode_it_hit_and_no_other(case, fault, reason):
     assert not (Results.of(made).official("public") / "json" / f"{TASK}_302_0.json").exists()
 
 
+def test_results_of_no_use_are_kept_aside_and_what_is_played_again_counts(tmp_path, server):
+    case = Case(tmp_path, server, 2025, "3.7.2")
+    case.fault("once_242", "contradict")
+    case.fault("once_295", "contradict")
+    case.fault("once_211", "half")
+    made = case.settings()
+    assert case.run(made) == {"due": 3, "kept": 0, "finished": 3, "crashed": 0}
+    # Two bad files do not end the evaluator that wrote them.
+    assert case.instances() == [242, 295, 211, 242, 295, 211] and processes(case) == 2
+    assert [case.result(made, i)["provenance"]["attempts"] for i in (1, 2, 3)] == [2, 2, 2]
+    official = Results.of(made).official("public")
+    for number in (242, 295):
+        aside = (official / "unusable" / f"{TASK}_{number}_0.json.attempt1").read_text()
+        assert json.loads(aside)["time"]["simulator_steps"] == 1_000_000
+    half = official / "unusable" / f"{TASK}_211_0.json.attempt1"
+    assert half.read_text() == '{"q_score": {"final": 0.'
+    assert not list((official / "unusable").glob("*.json")), "nothing takes them for results"
+
+
+def test_more_steps_than_the_benchmark_has_are_refused(tmp_path, server):
+    case = Case(tmp_path, server, 2025, "3.7.2")
+    case.fault("instance_242", "contradict")
+    made = case.settings(attempts=1)
+    assert case.run(made) == {"due": 3, "kept": 0, "finished": 2, "crashed": 1}
+    limit = load_benchmark("behavior-2025").time_limit(TASK)
+    reason = f"{TASK}_242_0.json time.simulator_steps is 1000000; the limit is {limit}"
+    assert case.result(made, 1)["reason"] == reason
+    assert merge_and_write(made, "public", TASK)["counts"]["crashed"] == 1
+
+
 def test_an_episode_that_fails_once_is_played_again(case):
     case.fault("once_301", "segfault")
     made = case.settings(instances=2)
@@ -145,7 +176,7 @@ def test_an_evaluator_that_hangs_in_start_up_ends_the_evaluation_with_its_last_w
     with pytest.raises(EvaluationError, match=r"failed to start 2 times.*before an episode") as e:
         case.run(made)
     assert "scene is loading\nabout to hang" in str(e.value)
-    assert not [p for p in psutil.process_iter(["cmdline"]) if str(case.package) in str(p.info)]
+    assert not case.processes()
 
 
 def test_a_crash_after_the_last_result_costs_nothing(case):
@@ -178,7 +209,7 @@ def test_a_command_around_python_is_told_its_name_slot_and_gpu_and_is_stopped_by
     hung = names[{"3": "0", "5": "1"}[gpus["302"]]]
     assert len({words[0] for words in lines}) == 3
     assert [path.name for path in case.folder.glob("stopped-*")] == [f"stopped-{hung}"]
-    assert not [p for p in psutil.process_iter(["cmdline"]) if str(case.package) in str(p.info)]
+    assert not case.processes()
 
 
 @pytest.mark.parametrize(

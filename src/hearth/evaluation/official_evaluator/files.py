@@ -58,12 +58,12 @@ class EvaluatorFiles:
         """What the evaluator wrote of an episode, None while there is no result.
 
         Raises:
-            DataError: the result is not whole, or not one of this year's.
+            TruncatedError: the result is not whole, so far.
+            DataError: it is whole and of no use: not one of this year's, or it contradicts itself.
         """
         stem = self.stem(episode)
-        path = folder / self._facts.results / f"{stem}.json"
         try:
-            content = path.read_bytes()
+            content = self._place(folder, stem).read_bytes()
         except FileNotFoundError:
             return None
         name = official.parse_name(stem)
@@ -73,8 +73,22 @@ class EvaluatorFiles:
             raise DataError(
                 f"has the form of {result.year}, not of {self._facts.year}, the evaluator's year"
             )
+        limit = self._pending.benchmark.time_limit(self._pending.task)
+        official.check_consistent(content, result, limit)
         video = folder / self._facts.videos / f"{stem}.mp4"
         return Written(stem, content, result, video if video.is_file() else None)
+
+    def set_aside(self, folder: Path, episode: Episode) -> None:
+        """Keep a result of no use, byte for byte, under a name that is never taken for a result."""
+        stem = self.stem(episode)
+        attempt = episode.attempts + episode.cut_off
+        unusable = self._pending.results.official(self._pending.evaluation) / "unusable"
+        write_bytes(
+            unusable / f"{stem}.json.attempt{attempt}", self._place(folder, stem).read_bytes()
+        )
+
+    def _place(self, folder: Path, stem: str) -> Path:
+        return folder / self._facts.results / f"{stem}.json"
 
     def has_film(self, written: Written) -> bool:
         """Whether the film is whole: it is closed only after the result was written."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 from hearth.core.errors import EvaluationError
 from hearth.core.evaluator import EvaluatorSettings
 from hearth.evaluation.official_evaluator.facts import EvaluatorFacts, fill
+from hearth.evaluation.official_evaluator.process import end, guarded
 
 _MARK = "omnigibson found: "  # conda and containers print lines of their own
 _OPTION = re.compile(r"[\"'](--[a-z][a-z-]+)[\"']")
@@ -86,22 +88,34 @@ def _ask(
 ) -> dict[str, Any]:
     values = {"name": f"hearth-question-{os.getpid()}", "slot": 0, "gpu": _first(settings.gpus)}
     python = start_words(settings, values)
-    try:
-        done = subprocess.run(
-            [*python, "-c", _QUESTION, facts.source, _MARK],
-            env={**os.environ, **variables(settings, values)},
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=deadline_seconds,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
+    if shutil.which(python[0]) is None:
         raise EvaluationError(
-            f"evaluator.python {' '.join(python)} cannot be used: {error}"
+            f"evaluator.python {' '.join(python)} cannot be used: there is no program {python[0]}"
+        )
+    # One line: conda repeats the command after an error, which must not bury what is said there.
+    question = [*python, "-c", f"exec({_QUESTION!r})", facts.source, _MARK]
+    grace = settings.grace_seconds
+    asked = subprocess.Popen(
+        guarded(question, grace, fill(settings.stop, values)),
+        env={**os.environ, **variables(settings, values)},
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        errors="replace",
+    )  # fmt: skip
+    try:
+        said, complained = asked.communicate(timeout=deadline_seconds)
+    except subprocess.TimeoutExpired as error:
+        raise EvaluationError(
+            f"evaluator.python {' '.join(python)} cannot be used: it said nothing of its "
+            f"OmniGibson for {deadline_seconds:g} s"
         ) from error
-    for line in done.stdout.splitlines():
+    finally:
+        end(asked, grace)
+    for line in said.splitlines():
         if line.startswith(_MARK):
             return json.loads(line.removeprefix(_MARK))
-    lines = (done.stdout + done.stderr).strip().splitlines()[-_LAST_LINES:]
+    lines = (said + complained).strip().splitlines()[-_LAST_LINES:]
     raise EvaluationError(
-        f"evaluator.python {' '.join(python)} has no OmniGibson (exit code {done.returncode}):\n"
+        f"evaluator.python {' '.join(python)} has no OmniGibson (exit code {asked.returncode}):\n"
         + "\n".join(lines)
     )
 

@@ -13,9 +13,11 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
+from hearth.evaluation.guard import STOP_SECONDS
 from hearth.evaluation.processes import Child, last_lines
 
 _METRIC = re.compile(
@@ -26,6 +28,25 @@ _METRIC = re.compile(
 _METRICS_SECONDS = 5.0
 
 
+def guarded(command: Sequence[str], grace_seconds: float, stop: Sequence[str]) -> list[str]:
+    """The command under a guard, which ends with this process and leaves nothing behind."""
+    return [
+        sys.executable, "-m", "hearth.evaluation.guard", "--parent", str(os.getpid()),
+        "--grace", str(grace_seconds), "--stop", json.dumps(list(stop)), "--", *command,
+    ]  # fmt: skip
+
+
+def end(guard: subprocess.Popen[Any], grace_seconds: float) -> None:
+    """End a guard with its command and everything that this started."""
+    guard.terminate()
+    try:
+        # The grace for what was asked, for what the stop command ended, and for what is killed.
+        guard.wait(3 * grace_seconds + STOP_SECONDS + 5.0)
+    except subprocess.TimeoutExpired:
+        guard.kill()
+        guard.wait()
+
+
 class EvaluatorProcess(Child):
     """The user's command under a guard, which ends it with everything that it started.
 
@@ -34,7 +55,7 @@ class EvaluatorProcess(Child):
         log: gets its output.
         environment: variables beside those of this process.
         grace_seconds: from the request to end until it is enforced.
-        stop: a command to run after that.
+        stop: a command that ends what is no child of the evaluator's, before that.
     """
 
     def __init__(
@@ -45,14 +66,13 @@ class EvaluatorProcess(Child):
         grace_seconds: float,
         stop: Sequence[str] = (),
     ) -> None:
-        guard = [
-            sys.executable, "-m", "hearth.evaluation.guard", "--parent", str(os.getpid()),
-            "--grace", str(grace_seconds), "--stop", json.dumps(list(stop)), "--",
-        ]  # fmt: skip
         log.parent.mkdir(parents=True, exist_ok=True)
         self.log_start = log.stat().st_size if log.exists() else 0
         self._grace_seconds = grace_seconds
-        super().__init__([*guard, *command], log, environment=environment, stdin=subprocess.DEVNULL)
+        super().__init__(
+            guarded(command, grace_seconds, stop), log,
+            environment=environment, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
 
     def memory_bytes(self) -> int:
         """Resident memory of the evaluator and all its children."""
@@ -69,12 +89,7 @@ class EvaluatorProcess(Child):
 
     def close(self) -> None:
         """End it with everything that it started."""
-        self.process.terminate()
-        try:
-            # The guard takes the grace twice: once for asking, once for making.
-            self.process.wait(3 * self._grace_seconds + 5.0)
-        except subprocess.TimeoutExpired:
-            self.kill()
+        end(self.process, self._grace_seconds)
 
 
 @dataclass(frozen=True)

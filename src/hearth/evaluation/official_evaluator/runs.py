@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import platform
 import shutil
@@ -40,7 +41,7 @@ class Run:
         last_sign: monotonic seconds of its last sign of life.
         seen: what the server last saw on its port.
         written: the number of results that it has written.
-        fault: what is wrong with the result that it wrote last.
+        faults: what is wrong with results that are not whole, by episode.
         origin: what its server says of itself, for the provenance of results.
         films: monotonic seconds when the result of an episode without its film was first seen.
     """
@@ -56,7 +57,7 @@ class Run:
     since: str
     seen: Activity = field(init=False)
     written: int = 0
-    fault: str = ""
+    faults: dict[identity.Key, str] = field(default_factory=dict)
     origin: dict[str, Any] = field(default_factory=dict)
     films: dict[tuple[int, int], float] = field(default_factory=dict)
 
@@ -90,11 +91,11 @@ class Run:
         """Whether the shared server was lost under an episode of it."""
         return self.seen.lost > self.before.lost
 
-    def kept(self, episode: Episode) -> None:
-        """The result of an episode was kept."""
+    def done(self, episode: Episode) -> None:
+        """The result of an episode was kept or refused."""
         self.episodes.remove(episode)
         self.since, self.last_sign = now(), time.monotonic()
-        self.written, self.fault = self.written + 1, ""
+        self.written += 1
 
 
 class Starter:
@@ -115,6 +116,7 @@ class Starter:
         self._pending, self._settings = pending, settings
         self._facts, self._installation = facts, installation
         self._name = f"{pending.task}_{part}"
+        self._count = itertools.count()
         self._logs = pending.results.evaluation(pending.evaluation) / "logs"
 
     def start(self, slot: int, server: PolicyServer, episodes: list[Episode]) -> Run:
@@ -123,7 +125,8 @@ class Starter:
         Args:
             slot: its number among those side by side, which chooses its port and its GPU.
         """
-        name = f"{self._name}{slot}_{platform.node()}_{os.getpid()}"
+        # Never a name twice: the container of the one before may still be on its way out.
+        name = f"{self._name}{slot}_{platform.node()}_{os.getpid()}_{next(self._count)}"
         folder = self._pending.results.official(self._pending.evaluation) / "running" / name
         folder = folder.absolute()
         shutil.rmtree(folder, ignore_errors=True)

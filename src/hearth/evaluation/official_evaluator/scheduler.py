@@ -185,16 +185,21 @@ class EvaluatorScheduler:
         """The result that is waited for, and what is wrong with what stands there."""
         if not run.episodes:
             return "a result"
-        stem = self.files.stem(run.episodes[0])
-        return f"a result of {stem}" + (f": {run.fault}" if run.fault else "")
+        fault = run.faults.get(run.episodes[0].key)
+        return f"a result of {self.files.stem(run.episodes[0])}" + (f": {fault}" if fault else "")
 
     def _keep(self, run: Run, ended: bool) -> None:
         """Keep the results that are there, with their films."""
         for episode in list(run.episodes):
             try:
                 written = self.files.read(run.folder, episode)
+            except official.TruncatedError as error:
+                run.faults[episode.key] = f"{self.files.stem(episode)}.json {error}"
+                if ended:
+                    self.files.set_aside(run.folder, episode)
+                continue
             except DataError as error:
-                run.fault = f"{self.files.stem(episode)}.json {error}"
+                self._refuse(run, episode, error)
                 continue
             if written is None:
                 continue
@@ -212,7 +217,14 @@ class EvaluatorScheduler:
             }
             note = self.files.keep(episode, written, origin, self._predictions(run, episode))
             self.pending.finished(episode, note)
-            run.kept(episode)
+            run.done(episode)
+
+    def _refuse(self, run: Run, episode: Episode, fault: DataError) -> None:
+        """A whole result is of no use: its episode failed, while the evaluator plays the next."""
+        self.files.set_aside(run.folder, episode)
+        run.done(episode)
+        reason = f"{self.files.stem(episode)}.json {fault}"
+        self.pending.failed(episode, reason, run.process.log_tail(), next_in_turn=False)
 
     def _predictions(self, run: Run, episode: Episode) -> list[dict[str, Any]]:
         """What the policy predicted in an episode of `run`."""

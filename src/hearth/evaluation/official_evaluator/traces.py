@@ -8,13 +8,12 @@ plays; the number of its steps must fit as well, or there is no trace.
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hearth.benchmark import Benchmark
+from hearth.core.temporary import TemporaryFolder
 from hearth.core.traces import trace_path, write_trace
 from hearth.evaluation.episode import EpisodeJob
 from hearth.evaluation.trace import TraceRecorder
@@ -24,13 +23,13 @@ class PredictionFolder:
     """Where the policy server of an evaluation writes, and the next one after it, on this node."""
 
     def __init__(self) -> None:
-        self._folder: Path | None = None
+        self._folder: TemporaryFolder | None = None
 
     def next_server(self) -> list[str]:
         """The words that tell a server to write into a folder of its own."""
         self.close()
-        self._folder = Path(tempfile.mkdtemp(prefix="hearth-predictions-"))
-        return ["--predictions", str(self._folder)]
+        self._folder = TemporaryFolder("predictions")
+        return ["--predictions", str(self._folder.path)]
 
     def episode(self, port: int, resets: int, place: int) -> list[dict[str, Any]]:
         """The predictions of an episode, none where they are not known.
@@ -41,7 +40,7 @@ class PredictionFolder:
         """
         if self._folder is None:
             return []
-        found = {int(path.stem.split("_")[1]): path for path in self._folder.glob(f"{port}_*")}
+        found = {int(path.stem.split("_")[1]): path for path in self._folder.path.glob(f"{port}_*")}
         played = [found[number] for number in sorted(found) if number > resets]
         if place >= len(played):
             return []
@@ -55,7 +54,7 @@ class PredictionFolder:
     def close(self) -> None:
         """Remove what is there."""
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.remove()
 
 
 def write(

@@ -2,12 +2,12 @@
 
 import atexit
 import os
-import shutil
 import signal
-import tempfile
 from importlib.metadata import version
 
 from hypothesis import settings
+
+from hearth.core.temporary import TemporaryFolder
 
 # Property tests compile and share the machine: how long one example takes says nothing.
 settings.register_profile("hearth", deadline=None)
@@ -25,11 +25,11 @@ if version("jaxlib").startswith("0.10."):
 def _compile_quickly_and_once() -> None:
     """What one test compiles need not be compiled again by others, nor by processes they start."""
     os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_QUICK_COMPILATION}".strip()
-    folder = tempfile.mkdtemp(prefix="hearth-compiled-")
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+    # Nothing is kept: the next run compiles for itself, and removes what a killed one left.
+    folder = TemporaryFolder("compiled")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder.path)
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
-    # Nothing is kept: the next run compiles for itself.
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    atexit.register(folder.remove)
 
 
 # A shell's background jobs ignore Ctrl-C, and so would all that the tests start.

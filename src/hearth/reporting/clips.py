@@ -8,7 +8,8 @@ from pathlib import Path
 from hearth.core.errors import DataError
 from hearth.reporting.figures import episode_kind
 from hearth.reporting.files import Files
-from hearth.reporting.merged import Episode, Evaluation, fault_text
+from hearth.reporting.merged import Episode, Evaluation
+from hearth.reporting.merged_files import fault_text
 from hearth.reporting.posters import write_poster
 
 

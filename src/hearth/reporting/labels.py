@@ -18,7 +18,8 @@ from hearth.benchmark.benchmark import default_folder
 from hearth.core.errors import DataError, SettingsError, choices
 from hearth.core.files import hash_json, read_json
 from hearth.core.results import Results
-from hearth.reporting.merged import Episode, Evaluation, TaskResult, fault_text
+from hearth.reporting.merged import Episode, Evaluation, TaskResult
+from hearth.reporting.merged_files import fault_text
 
 LABEL_FORMAT = "hearth failure labels 1"
 

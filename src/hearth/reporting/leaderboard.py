@@ -19,7 +19,8 @@ from hearth.reporting import intervals, scoring
 from hearth.reporting.comparisons import Comparisons, Pairing, compare
 from hearth.reporting.intervals import Difference, Interval
 from hearth.reporting.labels import FailureLabels, Reason, load_reasons, read_labels
-from hearth.reporting.merged import DISTANCES, STATUSES, Evaluation, TaskResult, load_evaluation
+from hearth.reporting.merged import DISTANCES, STATUSES, Evaluation, TaskResult
+from hearth.reporting.merged_files import load_evaluation
 from hearth.reporting.references import Reference, load_references
 
 

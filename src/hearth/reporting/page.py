@@ -23,7 +23,8 @@ from hearth.reporting.data_figures import drawn_figures
 from hearth.reporting.labels import LABEL_FORMAT, Reason
 from hearth.reporting.leaderboard import Leaderboard, Row, gap_text
 from hearth.reporting.markdown import more_text
-from hearth.reporting.merged import STATUSES, Evaluation, fault_text
+from hearth.reporting.merged import STATUSES, Evaluation
+from hearth.reporting.merged_files import fault_text
 from hearth.reporting.model_figures import (
     describe_mask,
     draw_mask,

@@ -10,7 +10,8 @@ from hearth.core.errors import DataError
 from hearth.core.finetuning import GROUPS, VALIDATION
 from hearth.core.results import Results
 from hearth.core.settings import Settings
-from hearth.reporting.merged import TaskResult, load_evaluation
+from hearth.reporting.merged import TaskResult
+from hearth.reporting.merged_files import load_evaluation
 from hearth.reporting.scoring import is_success, q_score
 
 _BEST, _GOOD, _BAD = GROUPS

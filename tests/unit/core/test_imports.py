@@ -28,3 +28,12 @@ def test_recording_loads_no_jax():
     code = "import sys, hearth.simulation.household.demonstrate; print('jax' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("command", ["merge", "launch", "train", "report"])
+def test_no_command_loads_statsmodels_before_something_is_compared(command):
+    """It takes a second, and only the statistics of `hearth report` need it."""
+    module = {"merge": "hearth.evaluation.merge"}.get(command, f"hearth.commands.{command}")
+    code = f"import sys, hearth.cli, {module}; print('statsmodels' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

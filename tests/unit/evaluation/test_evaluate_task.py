@@ -13,7 +13,7 @@ from hearth.core.files import read_json
 from hearth.core.results import Results
 from hearth.evaluation.merge import merge_and_write
 from hearth.evaluation.run import evaluate_task
-from hearth.reporting.merged import load_evaluation
+from hearth.reporting.merged_files import load_evaluation
 
 
 def run(settings):

@@ -13,7 +13,7 @@ from hearth.core.files import read_json, write_json
 from hearth.core.results import Results
 from hearth.evaluation import identity
 from hearth.evaluation.merge import ensure_merged, merge_and_write, merge_task
-from hearth.reporting.merged import load_evaluation
+from hearth.reporting.merged_files import load_evaluation
 
 
 def write_result(settings, instance, *, q=1.0, status="success", **provenance):

@@ -24,7 +24,7 @@ from hearth.core.results import Results
 from hearth.evaluation.importing import Source, import_results
 from hearth.reporting import scoring
 from hearth.reporting.leaderboard import build_leaderboard
-from hearth.reporting.merged import load_evaluation
+from hearth.reporting.merged_files import load_evaluation
 
 
 @pytest.fixture

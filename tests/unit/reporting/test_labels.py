@@ -13,7 +13,7 @@ from hearth.core.files import write_json, write_text
 from hearth.core.results import Results
 from hearth.core.sections import ReportSettings
 from hearth.reporting.labels import LABEL_FORMAT, load_reasons, read_labels, result_hash
-from hearth.reporting.merged import load_evaluation
+from hearth.reporting.merged_files import load_evaluation
 from hearth.reporting.tables import write_leaderboard
 
 REASONS = load_reasons()

@@ -7,7 +7,7 @@ from synthetic_results import episode, merged, write, write_scores
 
 from hearth.core.errors import DataError
 from hearth.core.files import write_json
-from hearth.reporting.merged import load_evaluation, load_task_result
+from hearth.reporting.merged_files import load_evaluation, load_task_result
 
 
 @pytest.mark.parametrize(

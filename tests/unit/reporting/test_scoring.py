@@ -6,7 +6,7 @@ import pytest
 from synthetic_results import episode, merged, write, write_scores
 
 from hearth.reporting import scoring
-from hearth.reporting.merged import load_evaluation
+from hearth.reporting.merged_files import load_evaluation
 
 
 def evaluation_of(root, *tasks, name="main", due=("radio", "trash")):

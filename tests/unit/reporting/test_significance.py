@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import math
 
@@ -112,6 +113,31 @@ def test_instances_to_settle_have_the_power_at_strict_levels(effect, comparisons
 
     assert power(found + 4) >= 0.8 - 1e-5
     assert power(found + 3) < 0.8 or found == 1
+
+
+def test_the_number_at_a_strict_level_is_not_that_of_a_solver_that_stops_early():
+    # 0.05 over 1,000 comparisons: with the normal approximation
+    # (z(0.999975) + z(0.8))^2 / 0.05^2 = (4.0556 + 0.8416)^2 * 400 = 9,593, and a few for the t.
+    assert instances_to_settle([values(0.05, 1.0, 4)], 0.5, 0.05, 1000) == 9602 - 4
+
+
+@pytest.mark.parametrize(("effect", "instances"), [(0.5, 34), (0.8, 15), (1.0, 10)])
+def test_experiments_of_the_size_find_the_effect_as_often_as_promised(effect, instances):
+    """Monte Carlo: the smallest size finds it in 80 % of the experiments, one fewer in less."""
+    assert instances_to_settle([values(effect, 1.0, 4)], 0.5, 0.05) == instances - 4
+    drawn = np.random.default_rng(0).normal(effect, 1.0, (200_000, instances))
+    error = 4 * math.sqrt(0.8 * 0.2 / len(drawn))  # four standard errors
+    assert (stats.ttest_1samp(drawn, 0.0, axis=1).pvalue <= 0.05).mean() > 0.8 - error
+    assert (stats.ttest_1samp(drawn[:, 1:], 0.0, axis=1).pvalue <= 0.05).mean() < 0.8 + error
+
+
+def test_holm_leaves_the_garbage_collector_as_it_was():
+    holm([0.5])
+    was = gc.isenabled(), gc.get_threshold(), gc.get_freeze_count()
+    with pytest.raises(TypeError):
+        holm(["not a number"])  # pyright: ignore[reportArgumentType]
+    assert holm([0.01, 0.04]) == pytest.approx([0.02, 0.04])
+    assert (gc.isenabled(), gc.get_threshold(), gc.get_freeze_count()) == was
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,19 @@ _GOODBYE = websocket_frame(b"goodbye", 0x80 | _TEXT)
 _CLOSE = websocket_frame(b"\x03\xe8", 0x80 | _CLOSING)
 
 
+_SCALARS = tuple(
+    {b"__npgeneric__": True, b"data": data, b"dtype": dtype}
+    for dtype, data in (
+        ("|S1", 2**31), ("<U1", 2**31), ("|u1", 300), ("<f4", [[0.0] * 50] * 50), ("<f4", "text"),
+        ("|S1", b"ab"), ("<i8", 2**63), ("|O", 1), ("|b1", None), ("<f4", {b"data": 1}),
+    )
+)  # fmt: skip
+
+
 def _array(source: random.Random) -> dict[bytes, object]:
-    """An array map of which at least one part is wrong."""
+    """An array or scalar map of which at least one part is wrong."""
+    if source.random() < 0.2:
+        return dict(source.choice(_SCALARS))
     array: dict[bytes, object] = {
         b"__ndarray__": True, b"data": bytes(8), b"dtype": "<f4", b"shape": [2]
     }  # fmt: skip

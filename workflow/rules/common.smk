@@ -159,7 +159,7 @@ def trained_policy(wildcards):
 
 
 def files_to_import(wildcards):
-    """The result files of a section of `imports`; one more or a newer one imports again.
+    """The results and videos of a section of `imports`; one more or a newer one imports again.
 
     Where the folder is gone, what was imported stays: Snakemake asks for a source only where the
     marker is missing.
@@ -169,7 +169,9 @@ def files_to_import(wildcards):
         raise WorkflowError(
             f"imports.{wildcards.evaluation}.folder: {folder} is not a folder"
         )
-    return sorted(map(str, folder.rglob("*.json")))
+    return sorted(
+        str(path) for end in ("json", "mp4") for path in folder.rglob(f"*.{end}")
+    )
 
 
 def submitted_evaluation(wildcards):

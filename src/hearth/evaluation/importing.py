@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from hearth.benchmark import Benchmark
-from hearth.core.errors import EvaluationError, SettingsError, choices
+from hearth.core.errors import DataError, EvaluationError, SettingsError, choices
 from hearth.core.files import atomic_path, hash_json, write_bytes, write_json
 from hearth.core.locks import alone
 from hearth.core.results import Results
@@ -22,7 +22,9 @@ from hearth.core.settings import Settings
 from hearth.evaluation import official
 from hearth.evaluation.identity import Key
 from hearth.evaluation.merge import missing_episode, task_result, write_merged
-from hearth.evaluation.result_files import ResultFiles, collect
+from hearth.evaluation.result_files import ResultFile, ResultFiles, collect
+
+_NO_VIDEO = "the video is missing"
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,9 @@ def import_results(
     results = Results.of(settings)
     with alone(results.lock("import", source.name), f"importing '{source.name}'"):
         _check_name(settings, results, source.name, replace)
+        place = results.evaluation(source.name).resolve()
+        if place in (source.folder.resolve(), *source.folder.resolve().parents):
+            raise SettingsError(f"{source.folder} is where '{source.name}' itself is kept")
         return _import(settings, benchmark, source)
 
 
@@ -93,8 +98,9 @@ def _import(settings: Settings, benchmark: Benchmark, source: Source) -> dict[st
     if not used:
         first = "; ".join(collection.faults[:3]) or "it holds no <task>_<instance>_<rollout>.json"
         raise EvaluationError(f"{source.folder} has no result for '{benchmark.name}': {first}")
-    _remove(results, benchmark, source.name)
     videos = _copy(results, source, collection)
+    _remove(results, benchmark, source.name)
+    _arriving(results, source.name).rename(results.official(source.name))
     for task in select_tasks(settings, benchmark.task_names):
         collection.results.setdefault(task, {})
     for task in benchmark.task_names:
@@ -121,7 +127,8 @@ def _check_name(settings: Settings, results: Results, name: str, replace: bool) 
         raise SettingsError(f"--name '{name}' is an evaluation of this experiment; choose another")
     folder = results.evaluation(name)
     found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if found and not replace:
+    # Without the marker an import did not come to its end, and begins again.
+    if results.imported(name).exists() and not replace:
         raise SettingsError(f"--name '{name}': {folder} exists; choose another name or remove it")
     if played := found & {"episodes", "settings", "claims"}:
         raise SettingsError(
@@ -140,28 +147,70 @@ def _remove(results: Results, benchmark: Benchmark, name: str) -> None:
         shutil.rmtree(results.official(name))
 
 
+def _arriving(results: Results, name: str) -> Path:
+    """Where files are copied to; an earlier import stays until all are there."""
+    return results.official(name).with_name("official.new")
+
+
 def _copy(results: Results, source: Source, collection: ResultFiles) -> dict[str, str]:
     """Copy results and videos; returns file name without ending -> video below the results root."""
-    target = results.official(source.name)
-    found = {path.stem: path for path in sorted(source.folder.rglob("*.mp4"))}
-    videos, without = {}, []
+    target = _arriving(results, source.name)
+    if target.exists():
+        shutil.rmtree(target)
+    films = _films(source.folder)
+    videos, faults = {}, {}
     for file in [file for episodes in collection.results.values() for file in episodes.values()]:
         write_bytes(target / "json" / f"{file.stem}.json", file.content)
-        if file.stem not in found:
-            without.append(file.stem)
+        try:
+            film = _film_of(file, films)
+            digest = _copy_film(film, target / "videos" / f"{file.stem}.mp4")
+        except DataError as error:
+            faults[file.stem] = str(error)
             continue
-        video = target / "videos" / f"{file.stem}.mp4"
-        with atomic_path(video) as temporary:
-            shutil.copyfile(found[file.stem], temporary)
-        with video.open("rb") as handle:
-            digest = hashlib.file_digest(handle, "sha256").hexdigest()
-        collection.hashes[f"videos/{video.name}"] = digest
+        collection.hashes[f"videos/{file.stem}.mp4"] = digest
+        video = results.official(source.name) / "videos" / f"{file.stem}.mp4"
         videos[file.stem] = video.relative_to(results.root).as_posix()
-    if without and not videos:
-        collection.faults.append(f"no video of any of the {len(without)} results")
+    if set(faults.values()) == {_NO_VIDEO} and not videos:
+        collection.faults.append(f"no video of any of the {len(faults)} results")
     else:
-        collection.faults.extend(f"{stem}: the video is missing" for stem in without)
+        collection.faults.extend(f"{stem}: {fault}" for stem, fault in faults.items())
     return videos
+
+
+def _films(folder: Path) -> dict[str, list[Path]]:
+    """All videos by their names without ending."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.rglob("*.mp4")):
+        if path.is_file():
+            found.setdefault(path.stem, []).append(path)
+    return found
+
+
+def _film_of(file: ResultFile, films: Mapping[str, list[Path]]) -> Path:
+    """The video of a result: of the same run, since another run's shows another episode.
+
+    Raises:
+        DataError: there is none, or more than one.
+    """
+    mine = [film for film in films.get(file.stem, []) if film.is_relative_to(file.run)]
+    if not mine:
+        raise DataError(_NO_VIDEO)
+    if len(mine) > 1:
+        places = ", ".join(film.relative_to(file.run).as_posix() for film in mine)
+        raise DataError(f"the run has more than one video of it: {places}")
+    return mine[0]
+
+
+def _copy_film(film: Path, target: Path) -> str:
+    """Copy a video; its SHA-256. Raises DataError where it cannot be read."""
+    try:
+        source = film.open("rb")
+    except OSError as error:
+        raise DataError(f"the video cannot be read: {error.strerror or error}") from error
+    with source, atomic_path(target) as temporary, temporary.open("wb") as handle:
+        shutil.copyfileobj(source, handle)
+    with target.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def _merge(

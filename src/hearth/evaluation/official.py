@@ -15,7 +15,7 @@ from hearth.benchmark import Benchmark
 from hearth.core.errors import DataError, EvaluationError, choices
 
 PARTS = ("base", "left", "right")
-_NAME = re.compile(r"(.+)_(\d+)_(\d+)")
+_NAME = re.compile(r"(.+)_(0|[1-9]\d*)_(0|[1-9]\d*)")
 # The evaluator of 2026 says in the file what stands in the name; that of 2025 does not.
 _KEYS_2026 = ("task", "instance_id", "rollout_id", "steps", "success")
 
@@ -63,6 +63,8 @@ def read_official(content: bytes, name: tuple[str, int, int]) -> OfficialResult:
         values = json.loads(content)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise TruncatedError(f"is not valid JSON ({error})") from error
+    except (ValueError, RecursionError) as error:  # a number or a depth that Python does not read
+        raise DataError(f"is no result ({error})") from error
     if not isinstance(values, dict):
         raise DataError(f"holds a {type(values).__name__}, not a result")
     try:
@@ -79,7 +81,7 @@ def read_official(content: bytes, name: tuple[str, int, int]) -> OfficialResult:
         )
     except KeyError as error:
         raise DataError(f"has no key {error}") from error
-    except TypeError as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"does not have the form of a result: {error}") from error
 
 
@@ -130,9 +132,10 @@ def _year(values: Mapping[str, Any], name: tuple[str, int, int]) -> int:
     found = [key for key in _KEYS_2026 if key in values]
     if not found:
         return 2025
-    said = tuple(values[key] for key in _KEYS_2026[:3])
+    said = tuple(values[key] for key in _KEYS_2026)[:3]
     if said != name:
-        raise DataError(f"says that it is of {'_'.join(map(str, said))}")
+        pairs = zip(_KEYS_2026, said, strict=False)
+        raise DataError("says otherwise: " + ", ".join(f"{key} {value!r}" for key, value in pairs))
     return 2026
 
 
@@ -172,8 +175,8 @@ def _check_measured(values: Mapping[str, Any]) -> None:
     time, steps = values["time"], values["time"]["simulator_steps"]
     if not _not_negative(steps, "time.simulator_steps").is_integer():
         raise DataError(f"time.simulator_steps is {steps}; valid are whole numbers from 0")
-    if "steps" in values:
-        _not_negative(values["steps"], "steps")
+    if "steps" in values and not _not_negative(values["steps"], "steps").is_integer():
+        raise DataError(f"steps is {values['steps']}; valid are whole numbers from 0")
     if "simulator_time" in time:
         _not_negative(time["simulator_time"], "time.simulator_time")
     for part, distance in dict(values.get("agent_distance", {})).items():

@@ -13,16 +13,20 @@ from hearth.evaluation import official
 from hearth.evaluation.identity import Key
 
 _YEARS = {"omnigibson-2025": 2025, "omnigibson-2026": 2026, "household": 2026}
-_RESULT_FOLDERS = ("json", "jsons", "metrics")
+_RESULT_FOLDERS = ("json", "jsons", "metrics", "results")  # beside the videos of a run
 
 
 @dataclass(frozen=True)
 class ResultFile:
-    """A result file that counts: its name without ending, its bytes, and what they say."""
+    """A result file that counts: its name without ending, its bytes, and what they say.
+
+    `run` is the folder that its evaluator wrote to, videos included.
+    """
 
     stem: str
     content: bytes
     result: official.OfficialResult
+    run: Path
 
 
 @dataclass
@@ -55,11 +59,12 @@ def collect(benchmark: Benchmark, folder: Path, table: Path | None, due: list[Ke
     for path in sorted(folder.rglob("*.json")):
         try:
             task, key = _episode_of(path, benchmark, numbers, due)
+            content = _read(path)
         except DataError as error:
             if official.parse_name(path.stem) or path.parent.name in _RESULT_FOLDERS:
                 collection.faults.append(f"{path.relative_to(folder)}: {error}")
             continue
-        contents.setdefault((task, key), []).append((path, path.read_bytes()))
+        contents.setdefault((task, key), []).append((path, content))
     for (task, key), found in contents.items():
         try:
             result = _checked(benchmark, found, folder)
@@ -69,9 +74,17 @@ def collect(benchmark: Benchmark, folder: Path, table: Path | None, due: list[Ke
             collection.reasons[task, key] = reason
             continue
         path, content = found[0]
-        collection.results.setdefault(task, {})[key] = ResultFile(path.stem, content, result)
+        run = path.parent.parent if path.parent.name in _RESULT_FOLDERS else path.parent
+        collection.results.setdefault(task, {})[key] = ResultFile(path.stem, content, result, run)
         collection.hashes[f"json/{path.name}"] = hashlib.sha256(content).hexdigest()
     return collection
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror or error}") from error
 
 
 def _episode_of(

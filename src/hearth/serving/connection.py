@@ -115,7 +115,7 @@ class Conversation:
             request = await self.service.in_thread(read_request, frame)
         else:
             request = read_request(frame)
-        begins = bool(request.get("reset"))
+        begins = _is_true(request.get("reset"))
         if begins and self.service.draining:
             raise ServingError("the server is stopping and starts no episode")
         if self.episode is None:
@@ -240,3 +240,10 @@ def checked(action: Any, dimensions: int = 1) -> np.ndarray:
     if found.ndim != dimensions or not np.isfinite(found).all():
         raise ServingError(f"the policy gave no finite action: shape {found.shape}, {found}")
     return found
+
+
+def _is_true(value: Any) -> bool:
+    """Whether a request's `reset` says so; clients may send a NumPy scalar or array of one."""
+    if isinstance(value, np.ndarray) and value.size != 1:
+        raise ServingError(f"'reset' is an array of shape {value.shape}; send true or false")
+    return bool(value)

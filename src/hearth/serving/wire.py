@@ -21,7 +21,7 @@ CHUNK_KEY = "__action_chunk_size__"  # in a request: how many actions it wants a
 # the second key, what it was. Nobody else sends the first, so nobody else gets the second.
 RECORD_KEY, RECORD = "__prediction_record__", "prediction"
 MAX_MESSAGE_BYTES = 64 * 2**20  # three 720-pixel cameras with depth are some 10 MB
-MAX_ARRAYS = 64
+MAX_ARRAYS = 64  # and scalars
 MAX_DIMENSIONS = 8
 MAX_LIST, MAX_MAP, MAX_TEXT = 4096, 1024, 2**16  # an observation has some ten keys
 _REFUSED_KINDS = "OVcmM"
@@ -79,14 +79,13 @@ class _Decoder:
         self.arrays = 0
 
     def decode(self, value: dict[Any, Any]) -> Any:
-        if _NDARRAY in value or _TORCH in value:
-            self.arrays += 1
-            if self.arrays > MAX_ARRAYS:
-                raise ServingError(f"more than {MAX_ARRAYS} arrays in one frame")
-            return _array(value)
-        if _GENERIC in value:
-            return _dtype(value).type(value[b"data"])
-        return value
+        is_array = _NDARRAY in value or _TORCH in value
+        if not is_array and _GENERIC not in value:
+            return value
+        self.arrays += 1
+        if self.arrays > MAX_ARRAYS:
+            raise ServingError(f"more than {MAX_ARRAYS} arrays and scalars in one frame")
+        return _array(value) if is_array else _scalar(value)
 
 
 def _dtype(value: dict[Any, Any]) -> np.dtype:
@@ -102,6 +101,18 @@ def _dtype(value: dict[Any, Any]) -> np.dtype:
     if dtype.kind in _REFUSED_KINDS or dtype.hasobject or dtype.itemsize == 0 or dtype.subdtype:
         raise ServingError(f"arrays of type {name!r} are refused; send numbers, e.g. '<f4', '|u1'")
     return dtype
+
+
+def _scalar(value: dict[Any, Any]) -> np.generic:
+    dtype, item = _dtype(value), value.get(b"data")
+    # NumPy would make an array of a list, and as many bytes as a number says.
+    valid = {"S": bytes, "U": str}.get(dtype.kind, bool | int | float)
+    if not isinstance(item, valid):
+        raise ServingError(f"scalar of type {dtype} holds a {type(item).__name__}")
+    try:
+        return dtype.type(item)
+    except (OverflowError, ValueError) as error:
+        raise ServingError(f"scalar of type {dtype} cannot hold its value: {error}") from error
 
 
 def _array(value: dict[Any, Any]) -> np.ndarray:

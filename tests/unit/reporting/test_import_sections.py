@@ -6,7 +6,7 @@ import pytest
 from official_files import RADIO, experiment, result_2026, write_2026, write_file
 
 from hearth.cli import main
-from hearth.core.errors import SettingsError
+from hearth.core.errors import SettingsError, StorageError
 from hearth.core.files import read_json
 from hearth.core.results import Results
 from hearth.core.settings import validate_settings
@@ -67,6 +67,65 @@ def test_an_import_that_is_cut_off_is_no_evaluation_and_begins_again(options, re
     assert results.imported_evaluations() == []
     assert main(["import-results", "--name", "comet", *options]) == 0
     assert results.imported("comet").read_bytes() == before
+
+
+def test_an_import_that_fails_leaves_the_one_before(options, results, folder, monkeypatch):
+    assert main(["import-results", "--name", "comet", *options]) == 0
+    before = {path: path.read_bytes() for path in results.root.rglob("evaluation/**/*.*")}
+
+    def full(*arguments):
+        raise StorageError("no space left on the disk")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(importing, "_copy_film", full)
+        assert main(["import-results", "--name", "comet", *options]) == 1
+    assert all(path.read_bytes() == content for path, content in before.items())
+    assert main(["import-results", "--name", "comet", *options]) == 0
+    after = {path: path.read_bytes() for path in results.root.rglob("evaluation/**/*.*")}
+    assert after == before, "what the failed one left is gone"
+    # Nor does an import take its own copy for the source.
+    own = [str(results.official("other")), "--name", "other"]
+    results.official("other").mkdir(parents=True)
+    assert main(["import-results", *own, *options]) == 1
+
+
+def test_a_folder_is_imported_again_after_a_fault(options, results, folder, monkeypatch, capsys):
+    words = ["import-results", str(folder), "--name", "other", *options]
+
+    def full(*arguments):
+        raise StorageError("no space left on the disk")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(importing, "write_merged", full)
+        assert main(words) == 1
+    assert main(words) == 0
+    assert main(words) == 1, "now it is there"
+    assert "exists; choose another name or remove it" in capsys.readouterr().err
+
+
+def test_a_result_has_the_video_of_its_own_run(options, results, folder, capsys):
+    for name in ("other", "another"):
+        write_file(folder / name, f"{RADIO}_302_0", result_2026(RADIO, 302, 0.5))
+    (folder / "other/json" / f"{RADIO}_302_0.json").unlink()
+    (folder / "another/json" / f"{RADIO}_302_0.json").unlink()
+    (folder / "other/videos" / f"{RADIO}_302_0.mp4").write_bytes(b"another episode")
+    (folder / "json" / f"{RADIO}_302_0.json").rename(
+        folder / "another/json" / f"{RADIO}_302_0.json"
+    )
+    (folder / "videos" / f"{RADIO}_302_0.mp4").unlink()
+    (folder / "videos" / f"{RADIO}_303_0.mp4").unlink()
+    (folder / "videos" / f"{RADIO}_303_0.mp4").symlink_to("nowhere")
+    (folder / "json" / f"{RADIO}_304_0.json").unlink()
+    (folder / "json" / f"{RADIO}_304_0.json").symlink_to("nowhere")
+    write_file(folder / "again", f"{RADIO}_305_0", {}).unlink()
+    assert main(["import-results", "--name", "comet", *options]) == 0
+    film = results.official("comet") / "videos" / f"{RADIO}_302_0.mp4"
+    assert film.read_bytes() == b"film of " + f"{RADIO}_302_0".encode()
+    said = capsys.readouterr().err
+    assert f"fault: {RADIO}_303_0: the video is missing" in said
+    assert f"json/{RADIO}_304_0.json: cannot be read: No such file" in said
+    places = f"again/videos/{RADIO}_305_0.mp4, videos/{RADIO}_305_0.mp4"
+    assert f"{RADIO}_305_0: the run has more than one video of it: {places}" in said
 
 
 def test_what_is_wrong_is_found_before_anything_is_removed(options, results, folder, capsys):

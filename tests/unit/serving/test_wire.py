@@ -96,6 +96,24 @@ def test_malformed_arrays_are_named(change, message):
         wire.unpack(array_map(**change))
 
 
+@pytest.mark.parametrize(
+    ("dtype", "item", "message"),
+    [
+        ("|S1", 2**31, "scalar of type .S1 holds a int"),
+        ("<U1", 2**31, "holds a int"),
+        ("<f4", [[0.0] * 50] * 50, "holds a list"),
+        ("<f4", "text", "holds a str"),
+        ("<f4", None, "holds a NoneType"),
+        ("|u1", 300, "scalar of type uint8 cannot hold its value"),
+        ("|O", 1, "are refused"),
+    ],
+)
+def test_malformed_scalars_are_named_and_take_no_memory(dtype, item, message):
+    scalar = {b"__npgeneric__": True, b"data": item, b"dtype": dtype}
+    with pytest.raises(ServingError, match=message):
+        wire.unpack(msgpack.packb({"x": scalar}))
+
+
 def test_nothing_is_unpickled():
     class Bomb:
         def __reduce__(self):

@@ -34,6 +34,7 @@ EPISODE_COLOURS = {
     "failure": "#d9635b",
     "absent": "#9aa2aa",
 }
+_ELAPSED = "seconds"  # a clock: its axis is linear however long it ran
 _SQUARE = 0.36  # side of an episode's square [inches], in the heat map
 _SCORES_WIDTH, _SCALE = 8.0, 0.5  # of the figure of scores, and its axis with its label [inches]
 _CHARACTER = 0.085  # mean width of a letter at the font's size [inches]
@@ -211,7 +212,8 @@ def _training_panel(axes: Axes, name: str, curves: Sequence[Curve]) -> None:
         axes.plot(curve.steps, curve.values, linewidth=1.3, label=curve.label)
     values = np.concatenate([curve.values for curve in curves])
     finite = values[np.isfinite(values)]
-    if len(finite) and finite.min() > 0 and finite.max() > 30 * finite.min():
+    wide = len(finite) and finite.min() > 0 and finite.max() > 30 * finite.min()
+    if wide and name != _ELAPSED:
         axes.set_yscale("log")
     axes.set(title=name, xlabel="step")
     axes.grid(axis="y", linewidth=0.6)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Polygon
+from matplotlib.ticker import MaxNLocator
 
 from hearth.core.attention_mask import AttentionMask, Sight
 from hearth.core.errors import DataError
@@ -56,6 +57,8 @@ def draw_mixing(weights: Mapping[str, np.ndarray]) -> Callable[[str], Figure]:
             )
             axes.set(title=name, xlabel="prefix layer", ylabel="action expert layer")
             axes.spines[:].set_visible(False)
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_locator(MaxNLocator(integer=True))  # layers, also of two
         figure.colorbar(image, ax=figure.axes, label="weight", shrink=0.8)
         return figure
 

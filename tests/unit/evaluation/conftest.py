@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from evaluation_setup import HERE, make_settings
+from official_setup import Case, policy_server
 
 from hearth.core.files import write_json
 from hearth.core.results import Results
@@ -35,3 +36,16 @@ def settings(tmp_path: Path, faults: Path) -> Callable[..., Settings]:
         return made
 
     return make
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[tuple[str, ...]]:
+    """The words that start a policy server for official evaluators."""
+    with policy_server() as command:
+        yield command
+
+
+@pytest.fixture
+def case(tmp_path: Path, server: tuple[str, ...]) -> Case:
+    """An evaluation that the stand-in of the official evaluator of 2026 plays."""
+    return Case(tmp_path, server, 2026, "3.9.2")

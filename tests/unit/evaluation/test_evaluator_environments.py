@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from official_setup import TASK, Case, policy_server
+from official_setup import TASK
 
 from hearth.core.errors import EvaluationError
 from hearth.core.results import Results
@@ -28,17 +28,6 @@ if code:
     print(f"ERROR `conda run {{' '.join(words)}}` failed. (See above for error)", file=sys.stderr)
 sys.exit(code)
 """
-
-
-@pytest.fixture(scope="module")
-def server():
-    with policy_server() as command:
-        yield command
-
-
-@pytest.fixture
-def case(tmp_path, server):
-    return Case(tmp_path, server, 2026, "3.9.2")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from evaluation_setup import BACKENDS
-from official_setup import TASK, Case, policy_server
+from official_setup import TASK, Case
 
 from hearth.benchmark import load_benchmark
 from hearth.core.errors import EvaluationError, SettingsError
@@ -16,17 +16,6 @@ from hearth.core.results import Results
 from hearth.evaluation import identity
 from hearth.evaluation.merge import merge_and_write
 from hearth.evaluation.submission import Submission, write_submission
-
-
-@pytest.fixture(scope="module")
-def server():
-    with policy_server() as command:
-        yield command
-
-
-@pytest.fixture
-def case(tmp_path, server):
-    return Case(tmp_path, server, 2026, "3.9.2")
 
 
 def processes(case):

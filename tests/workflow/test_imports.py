@@ -51,11 +51,15 @@ def test_a_new_result_file_is_imported_again(workflow: Workflow) -> None:
     labels.parent.mkdir()
     labels.write_text(json.dumps({"labels": []}))
     write_file(workflow.folder / "comet", f"{RADIO}_310_0", result_2026(RADIO, 310, 1.0))
+    broken = workflow.folder / "comet/json" / f"{RADIO}_309_0.json"
+    broken.unlink()
+    broken.symlink_to("nowhere")
     assert workflow.planned("-R", "leaderboard") == {"import_results", "leaderboard"}
     result = workflow.run()
     assert result.returncode == 0, result.stderr[-4000:]
-    assert "comet: 10 results on split 'public', 0 faults" in result.stdout + result.stderr
-    assert float(table(workflow)["comet"][6]) == 1.0
+    assert "comet: 9 results on split 'public', 1 faults" in result.stdout + result.stderr
+    assert f"json/{RADIO}_309_0.json: cannot be read" in result.stdout + result.stderr
+    assert float(table(workflow)["comet"][6]) == 0.9, "one came, one broke"
     assert labels.exists(), "what people said about it stays"
     assert workflow.planned(overrides="imports.again.policy=other") == {
         "import_results", "leaderboard",
@@ -68,6 +72,11 @@ def test_a_folder_that_is_gone_costs_nothing_that_was_imported(workflow: Workflo
     assert workflow.planned() == set()
     result = workflow.run(overrides="report.title=Other")
     assert result.returncode == 0 and set(table(workflow)) == {"comet", "again"}
+    # Another folder that is not there is a slip, and no old results stand in for it.
+    result = workflow.run(overrides=f"imports.comet.folder={workflow.folder / 'commet'}")
+    assert result.returncode != 0
+    said = f"imports.comet.folder: {workflow.folder / 'commet'} is not a folder"
+    assert said in result.stdout + result.stderr
     (workflow.results / "evaluation/comet/imported.json").unlink()
     result = workflow.run()
     assert result.returncode != 0

@@ -169,9 +169,9 @@ def files_to_import(wildcards):
         raise WorkflowError(
             f"imports.{wildcards.evaluation}.folder: {folder} is not a folder"
         )
-    return sorted(
-        str(path) for end in ("json", "mp4") for path in folder.rglob(f"*.{end}")
-    )
+    found = [path for end in ("json", "mp4") for path in folder.rglob(f"*.{end}")]
+    # The import names what is no file, a broken link say; Snakemake would stop at it.
+    return sorted(str(path) for path in found if path.is_file())
 
 
 def submitted_evaluation(wildcards):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hearth.benchmark import Benchmark, experiment_benchmark
 from hearth.core.errors import SettingsError, choices
+from hearth.core.files import read_json
 from hearth.core.results import Results
 from hearth.core.selection import check_cameras, check_tasks, select_tasks
 from hearth.core.settings import Settings
@@ -42,11 +43,16 @@ def benchmark_of(settings: Settings) -> Benchmark:
 def check_imports(settings: Settings) -> None:
     """What is still to be imported must be there. What was imported needs its source no more.
 
+    Asked here, as Snakemake drops an error about the inputs of what is there already.
+
     Raises:
         SettingsError: naming the section and its folder.
     """
     results = Results.of(settings)
     for name, section in settings.imports.items():
         folder = Path(section.folder).expanduser()
-        if not folder.is_dir() and not results.imported(name).is_file():
+        if folder.is_dir():
+            continue
+        marker = results.imported(name)
+        if not marker.is_file() or read_json(marker).get("folder") != str(folder):
             raise SettingsError(f"imports.{name}.folder: {folder} is not a folder")

@@ -109,7 +109,8 @@ def _import(settings: Settings, benchmark: Benchmark, source: Source) -> dict[st
             write_merged(results, merged, settings.report.allow_incomplete)
     record = {
         "evaluation": source.name, "policy": source.policy, "benchmark": benchmark.name,
-        "split": source.split, "rollouts": source.rollouts, "used": used,
+        "folder": str(source.folder), "split": source.split, "rollouts": source.rollouts,
+        "used": used,
         "files": collection.hashes, "faults": collection.faults,
     }  # fmt: skip
     write_json(results.imported(source.name), record)

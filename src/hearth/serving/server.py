@@ -214,14 +214,29 @@ def check_free(host: str, ports: Sequence[int]) -> None:
     """Find out before a policy loads for minutes that a port cannot be had.
 
     Raises:
-        ServingError: a port is in use or the address cannot be bound.
+        ServingError: a port is in use, or there is no such host.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for port in ports:
         try:
-            socket.create_server((host, port), family=family).close()
+            found = socket.getaddrinfo(
+                host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )
+            for family, _, _, _, address in found:
+                _bind(family, address)
         except OSError as error:
             raise _unusable(error, host, port) from error
+
+
+def _bind(family: int, address: Any) -> None:
+    """Bind as the server will, and let go; raises OSError where the port is in use.
+
+    Other errors are left to the server: a name may have an address whose family the system lacks.
+    """
+    try:
+        socket.create_server(address, family=family).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise
 
 
 def _unusable(error: OSError, host: str, port: int) -> ServingError:
